@@ -182,7 +182,7 @@ func TestBoot(t *testing.T) {
 	platformtest.TestBoot(t, platformtest.Harness{
 		Kept: "a", Spare: "b", Attempts: 2,
 		NoCut: "the power of real files cannot be cut: see TestBootOnAForgetfulDisk",
-		New: func(t testing.TB) platformtest.Machine { return real{t.TempDir()} },
+		New:   func(t testing.TB) platformtest.Machine { return real{t.TempDir()} },
 	})
 }
 

@@ -57,6 +57,7 @@ func TestBoot(t *testing.T, h Harness) {
 		{"B10Twice", twice},
 		{"LeaveASickTrial", leave},
 		{"TryOfKeptBeforeTheBoot", takeBack},
+		{"KeepBeforeTheBoot", keepFirst},
 		{"TryAgainRefillsAttempts", refill},
 		{"BackAndForth", backAndForth},
 		{"W8PlainBootsDoNotCount", plainBoots},
@@ -201,6 +202,14 @@ func takeBack(t *testing.T, h Harness) {
 	d.try(h.Spare)
 	d.try(h.Kept)
 	d.boots(h.Attempts+1, h.Kept, "taken back")
+}
+
+// keepFirst: what runs is what is started from now on, whatever was tried.
+func keepFirst(t *testing.T, h Harness) {
+	d := start(t, h)
+	d.try(h.Spare)
+	d.keep()
+	d.boots(h.Attempts+1, h.Kept, "kept instead")
 }
 
 func refill(t *testing.T, h Harness) {

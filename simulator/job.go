@@ -1,0 +1,120 @@
+package simulator
+
+// JobType is what a job is for, spelled as in the cloud API.
+type JobType string
+
+// The types of jobs.
+const (
+	VerifyFirmware  JobType = "VERIFY_FIRMWARE"
+	UpgradeFirmware JobType = "UPGRADE_FIRMWARE"
+)
+
+// JobStatus is spelled as in the cloud API.
+type JobStatus string
+
+// The states of a job.
+const (
+	JobPlanned    JobStatus = "PLANNED"
+	JobInProgress JobStatus = "IN_PROGRESS"
+	JobCompleted  JobStatus = "COMPLETED"
+	JobCanceled   JobStatus = "CANCELED"
+)
+
+// Over reports whether the job has ended for good.
+func (s JobStatus) Over() bool { return s == JobCompleted || s == JobCanceled }
+
+// Selection says whether a batch watches devices that match later (P26).
+type Selection string
+
+// The selections.
+const (
+	Static  Selection = "STATIC"
+	Dynamic Selection = "DYNAMIC"
+)
+
+// Target is how the devices of a batch are chosen (P27 to P30).
+type Target string
+
+// The targets.
+const (
+	TargetAll      Target = "ALL"
+	TargetSpecific Target = "SPECIFIC"
+	TargetGray     Target = "GRAY"
+	TargetGroup    Target = "GROUP"
+)
+
+// OverwriteMode says what becomes of a task that a device already has (P38).
+type OverwriteMode int
+
+// The modes; 0 means KeepTask.
+const (
+	KeepTask      OverwriteMode = 1
+	OverwriteTask OverwriteMode = 2
+)
+
+// Policy is how a job treats each of its devices.
+type Policy struct {
+	TimeoutMinutes   int           // from the first progress of an attempt; 0 is none (P20, P37)
+	RetryMinutes     int           // 0 is at once (P35)
+	RetryCount       int           // 0 is never (P35, P36)
+	MaximumPerMinute int           // devices that get the notice (P34)
+	Overwrite        OverwriteMode // P38
+}
+
+// Tag is a key and a value sent to the device with the notice (P41).
+type Tag struct{ Key, Value string }
+
+// Job is a verification or a batch.
+type Job struct {
+	ID        string
+	Account   string
+	Product   string
+	Package   string
+	Type      JobType
+	Selection Selection
+	Target    Target
+	Status    JobStatus
+	Desc      string
+	Sources   []string // source versions; none is no restriction (P25)
+	Devices   []string // names, when the target is TargetSpecific; nil once the tasks are made
+	Policy    Policy
+	Tags      []Tag  // P41
+	Gray      string // percent, with TargetGray (P30)
+	Start     Stamp  // P32; 0 is at once
+	Finish    Stamp  // P33; 0 is never
+	Dynamic   int    // DynamicMode, with Dynamic: 1 all, 2 newly reported (P40)
+	NextPush  int64  // nanoseconds since 1970 of the pacer's next place
+
+	Counts   Counts
+	Created  Stamp
+	Modified Stamp
+	Ended    Stamp
+	Revision int64
+}
+
+// Counts is how many tasks of a job are in each state (P53).
+type Counts struct {
+	Queued, Notified, InProgress, Succeeded, Failed, Canceled int
+}
+
+// Total is all tasks of the job.
+func (c Counts) Total() int { return c.Active() + c.Succeeded + c.Failed + c.Canceled }
+
+// Active is the tasks that have not ended.
+func (c Counts) Active() int { return c.Queued + c.Notified + c.InProgress }
+
+func (c *Counts) of(s TaskStatus) *int {
+	switch s {
+	case Queued:
+		return &c.Queued
+	case Notified:
+		return &c.Notified
+	case InProgress:
+		return &c.InProgress
+	case Succeeded:
+		return &c.Succeeded
+	case Failed:
+		return &c.Failed
+	}
+	return &c.Canceled
+}

@@ -1,0 +1,105 @@
+package simulator
+
+import (
+	"crypto/sha256"
+	"math/big"
+
+	"github.com/leapslot/ota"
+)
+
+// Product is a kind of device. Its devices share modules and packages (P5, P8).
+type Product struct {
+	Key     string // given by the cloud, unique
+	Account string // whose it is; tenants see only their own
+	Name    string
+	Secret  string // for dynamic registration
+	Desc    string
+
+	// NodeType 0 is a device, 1 a gateway.
+	NodeType int
+	// SecureUpgrade has notices carry a digestsign made with SigningKey (P7).
+	SecureUpgrade bool
+	// SigningKey is an RSA private key, PKCS #8 PEM; empty until secure upgrade was
+	// first switched on. The model keeps it and never looks into it.
+	SigningKey []byte
+	// PublicKey belongs to SigningKey, PKIX PEM: what the user copies (P7).
+	PublicKey []byte
+
+	Created  Stamp
+	Revision int64
+}
+
+// Module is an upgradable part of a product's devices beside the default one (P8).
+type Module struct {
+	Product  string
+	Name     string // unique in the product, immutable (P9)
+	Alias    string
+	Desc     string
+	Created  Stamp
+	Modified Stamp
+	Revision int64
+}
+
+// Device is one registered device.
+type Device struct {
+	ota.Device
+	Secret   string
+	Nickname string
+	Disabled bool
+
+	// Versions are what the device last reported, one for a module. The slice is
+	// never changed in place.
+	Versions []Version
+
+	Registered Stamp
+	Activated  Stamp // first time online; 0 is never
+	LastOnline Stamp // stored no more often than the rest of the device changes
+	Revision   int64
+
+	// Online is not stored: after a start no device is online until it connects.
+	Online bool
+}
+
+// Version is what a device reported of one module.
+type Version struct {
+	Module  string
+	Version string
+	At      Stamp
+}
+
+// Status is UNACTIVE, ONLINE, OFFLINE or DISABLE, as the cloud API spells it.
+func (d *Device) Status() string {
+	switch {
+	case d.Disabled:
+		return "DISABLE"
+	case d.Online:
+		return "ONLINE"
+	case d.Activated == 0:
+		return "UNACTIVE"
+	}
+	return "OFFLINE"
+}
+
+// Version gives the last reported version of a module, "" if none was reported.
+func (d *Device) Version(module string) string {
+	for i := range d.Versions {
+		if d.Versions[i].Module == module {
+			return d.Versions[i].Version
+		}
+	}
+	return ""
+}
+
+// IotID is the device's id in the cloud API. It follows from the device's names and
+// secret, does not give the secret away, and is another one when the device is
+// deleted and registered again.
+func (d *Device) IotID() string {
+	h := sha256.New()
+	for _, s := range []string{"iotId", d.ProductKey, d.Name, d.Secret} {
+		h.Write([]byte{byte(len(s) >> 8), byte(len(s))})
+		h.Write([]byte(s))
+	}
+	const n = 25 // digits to base 62, and then the tail that such ids have
+	text := new(big.Int).SetBytes(h.Sum(nil)).Text(62)
+	return text[:n] + "000100"
+}

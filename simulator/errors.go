@@ -12,7 +12,7 @@ const (
 	Limit    Code = "limit"     // the account or product has as many as it may have
 	NotFound Code = "not found" // the field names nothing that exists
 	Exists   Code = "exists"    // the field names something that exists already
-	State    Code = "state"     // what the field names is not in a state that allows it
+	Refused  Code = "refused"   // what the field names is not in a state that allows it
 )
 
 // Error is why a command was refused. Field is the command's field, as a Go name;

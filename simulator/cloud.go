@@ -22,45 +22,61 @@ type Options struct {
 // Cloud is the working state: all products, devices, modules, packages and jobs,
 // and the tasks that have not ended. It is not safe for concurrent use.
 //
-// Changes pile up until Commit or Undo. What follows from them in memory (indexes,
-// queues, timers) is derived from the values and can be rebuilt from them.
+// Changes pile up until Commit or Undo. What follows from the values in memory
+// (indexes, queues, timers) is kept beside them and can be made again from them.
 type Cloud struct {
 	opt      Options
 	sequence int64 // the last number given to a package, job or task
 
 	products map[string]*product
-	packages map[string]*Package
+	packages map[string]*pack
 	jobs     map[string]*job
-	accounts map[string]int // packages of each account (P2)
 
-	journal journal
+	running map[*job]struct{} // jobs that are not over
+	wanting map[*job]struct{} // jobs with tasks in ready
 	due     timers
 	pushes  []Push
+	journal journal
 }
 
 // product is a Product with what belongs to it.
 type product struct {
+	mark
 	Product
 	devices map[string]*device
-	modules []*Module
+	list    []*device // in the order of registration
+	modules []*module
 }
 
-// device is a Device with what follows from the tasks.
+type module struct {
+	mark
+	Module
+}
+
+type pack struct {
+	mark
+	Package
+}
+
+// device is a Device with its unfinished tasks, of which there is at most one (P24).
 type device struct {
+	mark
 	Device
-	active []*task // unfinished; at most one (P24)
+	active []*task
 }
 
-// job is a Job with what follows from its tasks.
+// job is a Job with its unfinished tasks.
 type job struct {
+	mark
 	Job
-	pkg   *Package
-	tasks map[string]*task // unfinished
-	ready []*task          // in the order they want to be pushed; some may no longer want to
+	pkg   *pack
+	tasks map[string]*task
+	ready []*task // in the order they came to want a push; some may want it no longer
 }
 
-// task is a Task with the place it has.
+// task is a Task in its place.
 type task struct {
+	mark
 	Task
 	job    *job
 	device *device
@@ -73,9 +89,9 @@ type State struct {
 	Sequence int64
 	Products []Product
 	Modules  []Module
-	Devices  []Device
+	Devices  []Device // in the order of their registration
 	Packages []Package
-	Jobs     []Job  // all of them
+	Jobs     []Job
 	Tasks    []Task // those that have not ended
 }
 
@@ -87,20 +103,61 @@ func New(opt Options) *Cloud {
 	return &Cloud{
 		opt:      opt,
 		products: map[string]*product{},
-		packages: map[string]*Package{},
+		packages: map[string]*pack{},
 		jobs:     map[string]*job{},
-		accounts: map[string]int{},
+		running:  map[*job]struct{}{},
+		wanting:  map[*job]struct{}{},
 	}
 }
 
 // Apply does a command at the time now. After an error nothing has changed.
 func (c *Cloud) Apply(cmd Command, now time.Time) (any, error) {
-	return cmd.apply(c, At(now))
+	v, err := cmd.apply(c, At(now))
+	c.pump(now)
+	return v, err
 }
 
 // Happen takes in what a device did at the time now.
 func (c *Cloud) Happen(e Event, now time.Time) {
 	e.happen(c, At(now))
+	c.pump(now)
+}
+
+// Tick does what is due by the time now: timeouts, retries, starts and ends of
+// batches, and the pushes that their rates allow.
+func (c *Cloud) Tick(now time.Time) {
+	at := At(now)
+	for t := c.due.take(at); t != nil; t = c.due.take(at) {
+		c.change(t, t.ticked(t.job.Policy, at))
+		c.place(t)
+	}
+	for _, j := range c.sortedRunning() {
+		c.tickJob(j, at)
+	}
+	c.pump(now)
+}
+
+// Next is when Tick has something to do, as far as is known; the zero time is never.
+func (c *Cloud) Next() time.Time {
+	next := int64(c.due.next()) * int64(time.Millisecond)
+	sooner := func(at int64) {
+		if at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	for j := range c.running {
+		if j.Status == JobPlanned {
+			sooner(int64(j.Start) * int64(time.Millisecond))
+		}
+		sooner(int64(j.Finish) * int64(time.Millisecond))
+	}
+	for j := range c.wanting {
+		sooner(max(j.NextPush, 1))
+	}
+	if next == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, next).UTC()
 }
 
 // TakePushes gives what is to be sent because of the changes so far, in order, and
@@ -125,12 +182,23 @@ func (c *Cloud) findDevice(d ota.Device) *device {
 	return nil
 }
 
-// sortedTasks gives the tasks of a job in the order they were made.
-func sortedTasks(m map[string]*task) []*task {
-	out := make([]*task, 0, len(m))
-	for _, t := range m {
+// sortedTasks gives the unfinished tasks of a job in the order they were made.
+func (j *job) sortedTasks() []*task {
+	out := make([]*task, 0, len(j.tasks))
+	for _, t := range j.tasks {
 		out = append(out, t)
 	}
 	slices.SortFunc(out, func(a, b *task) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+func (c *Cloud) sortedRunning() []*job { return sortedJobs(c.running) }
+
+func sortedJobs(set map[*job]struct{}) []*job {
+	out := make([]*job, 0, len(set))
+	for j := range set {
+		out = append(out, j)
+	}
+	slices.SortFunc(out, func(a, b *job) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }

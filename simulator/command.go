@@ -88,6 +88,8 @@ type CreateStaticJob struct {
 	Overwrite        OverwriteMode
 	Tags             []Tag
 	Desc             string
+	Start            Stamp // 0 is at once (P31, P32)
+	Finish           Stamp // 0 is never; only with Start (P33)
 }
 
 // CancelTasksByJob cancels the tasks of a job that are in the states asked for
@@ -118,3 +120,6 @@ type FindPackage struct{ Package string }
 
 // FindJob looks a job up. Result: Job.
 type FindJob struct{ Job string }
+
+// FindCauses says why tasks are pending (P42). Result: []Cause, in the order of Tasks.
+type FindCauses struct{ Tasks []Task }

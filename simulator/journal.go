@@ -15,18 +15,23 @@ type Changes struct {
 	Tasks    []Task // those that have ended too: the store keeps them, the cloud forgets them
 }
 
-// Empty reports whether there is nothing to store.
-func (ch *Changes) Empty() bool {
-	return ch.Sequence == 0 && len(ch.Products)+len(ch.Modules)+len(ch.Devices)+
-		len(ch.Packages)+len(ch.Jobs)+len(ch.Tasks) == 0
+// Rows is how many values there are to store.
+func (ch *Changes) Rows() int {
+	n := len(ch.Products) + len(ch.Modules) + len(ch.Devices) +
+		len(ch.Packages) + len(ch.Jobs) + len(ch.Tasks)
+	if ch.Sequence != 0 {
+		n++
+	}
+	return n
 }
 
-// journal remembers what every changed value was at the last commit.
+// journal remembers what every changed value was at the last commit. Every change
+// of a value goes through one of the edit methods below, which note it first.
 type journal struct {
 	products entries[Product, product]
-	modules  entries[Module, Module]
+	modules  entries[Module, module]
 	devices  entries[Device, device]
-	packages entries[Package, Package]
+	packages entries[Package, pack]
 	jobs     entries[Job, job]
 	tasks    entries[Task, task]
 	seqOld   int64
@@ -39,11 +44,11 @@ func (j *journal) sequence(c *Cloud) {
 	}
 }
 
+// mark is set on what is in the journal.
+type mark struct{ noted bool }
+
 // entries is the journal of one kind: V is what is stored of it, T what holds it.
-type entries[V, T any] struct {
-	list []entry[V, T]
-	at   map[*T]int
-}
+type entries[V, T any] []entry[V, T]
 
 type entry[V, T any] struct {
 	of      *T
@@ -53,25 +58,190 @@ type entry[V, T any] struct {
 
 // note records the value before it is changed, and says whether this is the first
 // change since the last commit.
-func (e *entries[V, T]) note(of *T, old V, created bool) bool {
-	if _, ok := e.at[of]; ok {
+func (e *entries[V, T]) note(m *mark, of *T, old V, created bool) bool {
+	if m.noted {
 		return false
 	}
-	if e.at == nil {
-		e.at = map[*T]int{}
-	}
-	e.at[of] = len(e.list)
-	e.list = append(e.list, entry[V, T]{of, old, created})
+	m.noted = true
+	*e = append(*e, entry[V, T]{of, old, created})
 	return true
 }
 
-func (e *entries[V, T]) clear() {
-	clear(e.list)
-	e.list = e.list[:0]
-	if len(e.at) > 4096 {
-		e.at = nil // a map does not shrink
+// forget empties the journal, and keeps its memory unless it was a big one.
+func forget[V, T any](e *entries[V, T], marked func(*T) *mark) {
+	for i := range *e {
+		marked((*e)[i].of).noted = false
 	}
-	clear(e.at)
+	clear(*e)
+	if *e = (*e)[:0]; cap(*e) > 4096 {
+		*e = nil
+	}
+}
+
+func (c *Cloud) editProduct(p *product) *Product {
+	if c.journal.products.note(&p.mark, p, p.Product, p.Revision == 0) {
+		p.Revision++
+	}
+	return &p.Product
+}
+
+func (c *Cloud) editModule(m *module) *Module {
+	if c.journal.modules.note(&m.mark, m, m.Module, m.Revision == 0) {
+		m.Revision++
+	}
+	return &m.Module
+}
+
+func (c *Cloud) editDevice(d *device) *Device {
+	if c.journal.devices.note(&d.mark, d, d.Device, d.Revision == 0) {
+		d.Revision++
+	}
+	return &d.Device
+}
+
+func (c *Cloud) editPackage(p *pack) *Package {
+	if c.journal.packages.note(&p.mark, p, p.Package, p.Revision == 0) {
+		p.Revision++
+	}
+	return &p.Package
+}
+
+func (c *Cloud) editJob(j *job) *Job {
+	if c.journal.jobs.note(&j.mark, j, j.Job, j.Revision == 0) {
+		j.Revision++
+	}
+	return &j.Job
+}
+
+func (c *Cloud) editTask(t *task) *Task {
+	if c.journal.tasks.note(&t.mark, t, t.Task, t.Revision == 0) {
+		t.Revision++
+	}
+	return &t.Task
+}
+
+// Changes gives what has changed since the last Commit. The slices inside of the
+// values are shared with the cloud, which never changes them in place.
+func (c *Cloud) Changes() *Changes {
+	ch := &Changes{}
+	j := &c.journal
+	if j.seqNew {
+		ch.Sequence = c.sequence
+	}
+	for _, e := range j.products {
+		ch.Products = append(ch.Products, e.of.Product)
+	}
+	for _, e := range j.modules {
+		ch.Modules = append(ch.Modules, e.of.Module)
+	}
+	for _, e := range j.devices {
+		ch.Devices = append(ch.Devices, e.of.Device)
+	}
+	for _, e := range j.packages {
+		ch.Packages = append(ch.Packages, e.of.Package)
+	}
+	for _, e := range j.jobs {
+		ch.Jobs = append(ch.Jobs, e.of.Job)
+	}
+	for _, e := range j.tasks {
+		ch.Tasks = append(ch.Tasks, e.of.Task)
+	}
+	return ch
+}
+
+// Commit makes the changes the state that Undo gives back: they are stored.
+func (c *Cloud) Commit() {
+	j := &c.journal
+	forget(&j.products, func(p *product) *mark { return &p.mark })
+	forget(&j.modules, func(m *module) *mark { return &m.mark })
+	forget(&j.devices, func(d *device) *mark { return &d.mark })
+	forget(&j.packages, func(p *pack) *mark { return &p.mark })
+	forget(&j.jobs, func(j *job) *mark { return &j.mark })
+	forget(&j.tasks, func(t *task) *mark { return &t.mark })
+	j.seqNew = false
+}
+
+// Undo takes back every change since the last Commit, and what was to be sent: they
+// could not be stored. Which devices are online is not taken back, it is not the
+// cloud's to decide.
+func (c *Cloud) Undo() {
+	j := &c.journal
+	for _, e := range j.tasks {
+		ended := e.of.Phase == PhaseOver
+		e.of.Task = e.old
+		switch {
+		case e.created:
+			delete(e.of.job.tasks, e.of.ID)
+			e.of.device.drop(e.of)
+		case ended:
+			e.of.job.tasks[e.of.ID] = e.of
+			e.of.device.active = append(e.of.device.active, e.of)
+		}
+	}
+	for _, e := range j.jobs {
+		id := e.of.ID
+		if e.of.Job = e.old; e.created {
+			delete(c.jobs, id)
+		}
+	}
+	for _, e := range j.packages {
+		id := e.of.ID
+		if e.of.Package = e.old; e.created {
+			delete(c.packages, id)
+		}
+	}
+	c.undoDevices()
+	for _, e := range j.products {
+		key := e.of.Key
+		if e.of.Product = e.old; e.created {
+			delete(c.products, key)
+		}
+	}
+	if j.seqNew {
+		c.sequence = j.seqOld
+	}
+	c.Commit() // the journal's work is done
+	c.pushes = nil
+	c.derive()
+}
+
+func (c *Cloud) undoDevices() {
+	for _, e := range c.journal.devices {
+		now := e.of.Device
+		e.of.Device = e.old
+		e.of.Online, e.of.LastOnline = now.Online, now.LastOnline
+		if e.created { // created ones are at the end of the list
+			p := c.products[now.ProductKey]
+			delete(p.devices, now.Name)
+			p.list = p.list[:len(p.list)-1]
+		}
+	}
+	for _, e := range c.journal.modules {
+		now := e.of.Module
+		if e.of.Module = e.old; e.created {
+			p := c.products[now.Product]
+			p.modules = p.modules[:len(p.modules)-1]
+		}
+	}
+}
+
+// derive makes everything again that follows from the values.
+func (c *Cloud) derive() {
+	c.due = nil
+	clear(c.running)
+	clear(c.wanting)
+	for _, j := range c.jobs {
+		j.ready = nil
+		if !j.Status.Over() {
+			c.running[j] = struct{}{}
+		}
+	}
+	for _, j := range c.sortedRunning() {
+		for _, t := range j.sortedTasks() {
+			t.queued, t.timer = false, 0
+			c.place(t)
+		}
+	}
 }
 
 func formatID(kind byte, n int64) string { return fmt.Sprintf("%c%012d", kind, n) }

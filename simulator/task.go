@@ -54,6 +54,7 @@ const (
 	ReasonCanceled    = "canceled by a user"
 	ReasonOverwritten = "overwritten"
 	ReasonBusy        = "the device has not finished another upgrade" // P46
+	ReasonFinished    = "the time of the batch is over"               // P33
 )
 
 // Task is the upgrade of one device by one job.

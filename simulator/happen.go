@@ -1,0 +1,98 @@
+package simulator
+
+import (
+	"slices"
+
+	"github.com/leapslot/ota"
+)
+
+func (e Online) happen(c *Cloud, now Stamp) {
+	d := c.findDevice(e.Device)
+	if d == nil {
+		return
+	}
+	d.Online, d.LastOnline = true, now // not noted: a connect alone is not worth a write
+	if d.Activated == 0 {
+		c.editDevice(d).Activated = now
+	}
+	for _, t := range slices.Clone(d.active) {
+		if t.Phase == PhaseNotified || t.Phase == PhaseBegun {
+			c.send(t, Reply{}) // again, in the same state; the rate counted it the first time
+		}
+		c.place(t)
+	}
+}
+
+func (e Offline) happen(c *Cloud, _ Stamp) {
+	if d := c.findDevice(e.Device); d != nil {
+		d.Online = false // its task in a ready queue is passed over there
+	}
+}
+
+func (e Informed) happen(c *Cloud, now Stamp) {
+	d := c.findDevice(e.Device)
+	module := moduleOr(e.Module)
+	if d == nil || ota.CheckModule(module) != nil || ota.CheckVersion(e.Version) != nil {
+		return
+	}
+	c.noteVersion(d, module, e.Version, now)
+	if t := d.taskOf(module); t != nil {
+		c.change(t, t.informed(e.Version, t.job.Policy, now))
+		c.place(t)
+	}
+}
+
+// noteVersion keeps the reported version; a device reports the same one at every boot,
+// which changes nothing.
+func (c *Cloud) noteVersion(d *device, module, version string, now Stamp) {
+	i := slices.IndexFunc(d.Versions, func(v Version) bool { return v.Module == module })
+	if i >= 0 && d.Versions[i].Version == version || i < 0 && len(d.Versions) >= MaxVersions {
+		return
+	}
+	if module == ota.DefaultModule {
+		module = ota.DefaultModule // one string for a million devices
+	}
+	e := c.editDevice(d)
+	e.Versions = slices.Clone(e.Versions)
+	if i < 0 {
+		e.Versions = append(e.Versions, Version{})
+		i = len(e.Versions) - 1
+	}
+	e.Versions[i] = Version{Module: module, Version: version, At: now}
+}
+
+func (e Progressed) happen(c *Cloud, now Stamp) {
+	d := c.findDevice(e.Device)
+	if d == nil || e.Step > ota.StepDone {
+		return
+	}
+	if t := d.taskOf(moduleOr(e.Module)); t != nil {
+		c.change(t, t.progressed(e.Step, e.Desc, t.job.Policy, now))
+		c.place(t)
+	}
+}
+
+// A device that asks is answered with its notice, if it has one to get by now. The
+// rate holds for the answer too: a device that has to wait is told that there is
+// nothing, and gets its notice when its place comes.
+func (e Asked) happen(c *Cloud, now Stamp) {
+	nothing := Push{Device: e.Device, Reply: e.Reply, Empty: true}
+	d := c.findDevice(e.Device)
+	if d == nil {
+		return
+	}
+	t := d.taskOf(moduleOr(e.Module))
+	if t == nil || t.Phase == PhaseWaiting || t.job.Status != JobInProgress {
+		c.pushes = append(c.pushes, nothing)
+		return
+	}
+	if t.Phase == PhaseQueued {
+		if !c.takePlace(t.job, now.Time()) {
+			c.pushes = append(c.pushes, nothing)
+			return
+		}
+		c.change(t, t.pushed(now))
+		c.place(t)
+	}
+	c.send(t, e.Reply)
+}

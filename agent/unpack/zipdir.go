@@ -89,11 +89,21 @@ func (d *directory) entry() error {
 	}
 	d.seen++
 	made, attributes := h[5], le32(h[38:])
-	const typeMask, regular, folder = 0xF000, 0x8000, 0x4000
-	if t := attributes >> 16 & typeMask; (made == madeOnUnix || made == madeOnMac) && t != 0 && t != regular && t != folder {
+	if (made == madeOnUnix || made == madeOnMac) && !plain(attributes>>16) {
 		return zipError("%q is a link, a device or something else that is no image", name)
 	}
 	return nil
+}
+
+// plain tells whether a file of this Unix mode has content of its own: nothing
+// said, a regular file, a directory, or a pipe, which is how zip notes what was
+// packed from its standard input.
+func plain(mode uint32) bool {
+	switch mode & 0xF000 {
+	case 0, 0x8000, 0x4000, 0x1000: // in the order of the comment
+		return true
+	}
+	return false
 }
 
 // end checks the end records.

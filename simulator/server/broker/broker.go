@@ -27,7 +27,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/leapslot/ota"
@@ -127,5 +126,3 @@ type Stats struct {
 	Acked   int64 // PUBACKs received
 	Dropped int64 // pushes refused with ErrBusy, or lost with the connection
 }
-
-var _ net.Listener // the Serve methods take one

@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/leapslot/ota"
+)
+
+// refusal is why a CONNECT is not accepted, and the answer to it.
+type refusal struct {
+	code byte
+	text string
+}
+
+func refuse(code byte, format string, args ...any) *refusal {
+	return &refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// enter reads a connection's CONNECT and gives the session of the device that
+// proved itself in it; nil when it did not, was told so and logged. Nothing of
+// mochi has seen a byte of the connection until then: what a stranger can reach
+// is this function and parseConnect.
+func (b *Broker) enter(conn net.Conn) *session {
+	conn.SetDeadline(time.Now().Add(ConnectTimeout))
+	body, rest, err := readConnect(conn)
+	if err == nil {
+		var c connect
+		if c, err = parseConnect(body); err == nil {
+			return b.signIn(conn, c, rest)
+		}
+	}
+	if errors.Is(err, errVersion) {
+		writeConnack(conn, codeVersion)
+	}
+	b.count.refusedMalformed.Add(1)
+	b.log.Warn("connection refused", "remote", remote(conn), "why", err.Error())
+	return nil
+}
+
+func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
+	d, no := b.authenticate(c)
+	if no == nil {
+		s := newSession(b, conn, d)
+		s.ahead = append(appendConnect(nil, c.level, min(c.keepAlive, MaxKeepAlive), d.String()), rest...)
+		if no = b.admit(s); no == nil {
+			b.count.accepted.Add(1)
+			return s
+		}
+	}
+	writeConnack(conn, no.code)
+	b.count.refused(no.code)
+	b.log.Warn("sign-in refused", "remote", remote(conn), "username", clip(c.username), "code", no.code, "why", no.text)
+	return nil
+}
+
+// authenticate checks what a CONNECT claims, cheap questions first: a stranger
+// without well-formed fields does not reach the directory.
+func (b *Broker) authenticate(c connect) (ota.Device, *refusal) {
+	d, err := ota.ParseUsername(c.username)
+	if err != nil {
+		return d, refuse(codeParameters, "%v", err)
+	}
+	id, err := ota.ParseClientID(c.clientID)
+	if err != nil {
+		return d, refuse(codeParameters, "%v", err)
+	}
+	if c.keepAlive < MinKeepAlive {
+		return d, refuse(codeParameters, "a keep-alive of %d s, allowed are %d to %d", c.keepAlive, MinKeepAlive, MaxKeepAlive)
+	}
+	if id.AuthType != "" || id.SecureMode == "-2" {
+		return d, refuse(codePassword, "authType %.20q with securemode %.20q is not offered", id.AuthType, id.SecureMode)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
+	defer cancel()
+	secret, err := b.config.Directory.Secret(ctx, d)
+	switch {
+	case errors.Is(err, ErrUnknown) || errors.Is(err, ErrDisabled):
+		return d, refuse(codeUnknown, "%v", err)
+	case err != nil:
+		return d, refuse(codeUnavailable, "%v", err)
+	}
+	if err := (ota.Login{ClientID: c.clientID, Username: c.username, Password: c.password}).Verify(secret); err != nil {
+		return d, refuse(codePassword, "%v", err)
+	}
+	return d, nil
+}
+
+// admit gives the device's place to s. Who held it is ended, and gone when admit
+// returns, with its Offline told: only one session of a device is ever between
+// its Online and its Offline.
+func (b *Broker) admit(s *session) *refusal {
+	b.mu.Lock()
+	old := b.sessions[s.device]
+	if b.closed || old == nil && b.config.MaxConnections > 0 && len(b.sessions) >= b.config.MaxConnections {
+		b.mu.Unlock()
+		return refuse(codeUnavailable, "the broker is closing, or has %d connections, as many as are allowed", b.config.MaxConnections)
+	}
+	b.sessions[s.device] = s
+	delete(b.strangers, s.Conn)
+	b.mu.Unlock()
+	if old != nil {
+		if old.end() {
+			b.count.kicked.Add(1)
+			b.log.Info("connection replaced by a newer one", "device", s.device.String(), "remote", remote(s.Conn))
+		}
+		<-old.done
+	}
+	return nil
+}
+
+func remote(conn net.Conn) string {
+	if a := conn.RemoteAddr(); a != nil {
+		return a.String()
+	}
+	return ""
+}
+
+func clip(s string) string { return fmt.Sprintf("%.80q", s) }

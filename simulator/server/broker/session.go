@@ -1,0 +1,197 @@
+package broker
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/leapslot/ota"
+)
+
+// session is the connection of a device that has signed in. It stands between
+// the socket and mochi as a net.Conn, which is also how mochi's hooks find it.
+//
+// Messages to the device do not take mochi's way: that one takes the client's
+// lock to number a message, and holds the same lock while it writes, so that one
+// device that does not read would stop whoever publishes. Here a short queue is
+// filled under a lock that is never held over a write, and emptied by a goroutine
+// that exists only while there is something in it. An idle device costs none.
+type session struct {
+	net.Conn
+	broker *Broker
+	device ota.Device
+	ended  chan struct{} // closed by end
+	done   chan struct{} // closed when the sink has had the Offline
+
+	// Of the goroutine that reads.
+	ahead  []byte   // what mochi reads before the socket
+	topics []string // subscribed
+	pace   pace
+	denied int
+
+	mu      sync.Mutex
+	closed  bool
+	client  *mqtt.Client // nil until CONNACK was sent
+	queue   []message
+	bytes   int // payloads in the queue and in the writer's hand
+	writing bool
+	lastID  uint16
+	writers sync.WaitGroup
+}
+
+// message waits to be written.
+type message struct {
+	topic   string
+	payload []byte
+}
+
+func newSession(b *Broker, conn net.Conn, d ota.Device) *session {
+	return &session{
+		Conn: conn, broker: b, device: d,
+		ended: make(chan struct{}), done: make(chan struct{}),
+		pace: newPace(b.config),
+	}
+}
+
+// Read implements net.Conn.
+func (s *session) Read(p []byte) (int, error) {
+	if len(s.ahead) == 0 {
+		s.ahead = nil
+		return s.Conn.Read(p)
+	}
+	n := copy(p, s.ahead)
+	s.ahead = s.ahead[n:]
+	return n, nil
+}
+
+// end closes the connection and does not wait; false: it had ended before. Its
+// queue is lost: the engine sends again when the device is back.
+func (s *session) end() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.closed = true
+	close(s.ended)
+	s.Conn.Close()
+	s.broker.count.dropped.Add(int64(len(s.queue)))
+	s.queue = nil
+	return true
+}
+
+// established is told by mochi when CONNACK was sent. It reports whether the
+// device is online now: it may have been kicked in the meantime.
+func (s *session) established(client *mqtt.Client) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.client = client
+	return true
+}
+
+// online reports whether CONNACK was sent and the session has not ended.
+func (s *session) online() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.client != nil && !s.closed
+}
+
+// push queues a message, or says why not. It never waits for the device.
+func (s *session) push(m message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil || s.closed {
+		return ErrOffline
+	}
+	if len(s.queue) >= MaxQueued || s.bytes+len(m.payload) > MaxQueuedBytes {
+		s.broker.count.dropped.Add(1)
+		return ErrBusy
+	}
+	s.queue = append(s.queue, m)
+	s.bytes += len(m.payload)
+	if !s.writing {
+		s.writing = true
+		s.writers.Add(1)
+		go s.write()
+	}
+	return nil
+}
+
+// write sends what is queued, and ends when nothing is. It is unblocked by end,
+// and by the deadline that mochi sets for the device's keep-alive.
+func (s *session) write() {
+	defer s.writers.Done()
+	for {
+		m, id, ok := s.next()
+		if !ok {
+			return
+		}
+		err := s.client.WritePacket(packets.Packet{
+			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1},
+			TopicName:   m.topic, Payload: m.payload, PacketID: id,
+		})
+		s.mu.Lock()
+		s.bytes -= len(m.payload)
+		s.mu.Unlock()
+		if err != nil {
+			s.broker.count.dropped.Add(1)
+			s.end() // half a packet may be on the wire
+			continue
+		}
+		s.broker.count.pushed.Add(1)
+	}
+}
+
+// next takes the oldest message and gives it a packet id. Ids go round without a
+// look at what is not acknowledged yet: a device would have to owe the PUBACKs of
+// 65,535 messages to meet one again, and a PUBACK sets nothing off here.
+func (s *session) next() (message, uint16, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) == 0 {
+		s.writing = false
+		s.queue = nil // an idle device holds no memory for it
+		return message{}, 0, false
+	}
+	m := s.queue[0]
+	s.queue[0] = message{}
+	s.queue = s.queue[1:]
+	s.lastID++
+	if s.lastID == 0 {
+		s.lastID = 1
+	}
+	return m, s.lastID, true
+}
+
+// pace is a bucket of messages that a device may publish.
+type pace struct {
+	rate, burst float64 // a second, at once; rate < 0: no bound
+	level       float64
+	last        time.Time
+}
+
+func newPace(c Config) pace {
+	return pace{rate: float64(c.UplinkRate), burst: float64(c.UplinkBurst), level: float64(c.UplinkBurst)}
+}
+
+// take counts one message at now and says how long it has to wait.
+func (p *pace) take(now time.Time) time.Duration {
+	if p.rate < 0 {
+		return 0
+	}
+	if !p.last.IsZero() {
+		p.level = min(p.burst, p.level+p.rate*now.Sub(p.last).Seconds())
+	}
+	p.last = now
+	p.level--
+	if p.level >= 0 {
+		return 0
+	}
+	return time.Duration(-p.level / p.rate * float64(time.Second))
+}

@@ -120,3 +120,12 @@ func (t *task) cause() Cause {
 	}
 	return RateLimited
 }
+
+// Looks reports whether a command changes nothing, whatever its answer.
+func Looks(cmd Command) bool {
+	switch cmd.(type) {
+	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses:
+		return true
+	}
+	return false
+}

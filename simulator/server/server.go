@@ -1,0 +1,225 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/platform/durable"
+	"github.com/leapslot/ota/simulator"
+	"github.com/leapslot/ota/simulator/server/broker"
+	"github.com/leapslot/ota/simulator/server/openapi"
+	"github.com/leapslot/ota/simulator/server/packages"
+	"github.com/leapslot/ota/simulator/server/store"
+)
+
+// ErrConfig means that the server cannot start as it is configured; the text says
+// what to change.
+var ErrConfig = errors.New("configuration")
+
+// Config is what a server is made of.
+type Config struct {
+	Dir         string // where everything is kept; made when it is not there
+	PublicURL   string // http://host[:port] or https://..., where devices and users reach the HTTP side
+	AccessKey   openapi.Key
+	MaxPushRate int          // 0 is simulator.MaxPushRate
+	Logger      *slog.Logger // nil: silent
+}
+
+// Limits of the HTTP side.
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	stopTimeout   = 5 * time.Second // for requests under way when the server stops
+	maxHeader     = 64 << 10
+)
+
+// Server is a whole cloud in one directory. Make it with New, let it Run once, and
+// Close it.
+type Server struct {
+	log     *slog.Logger
+	lock    interface{ Unlock() error }
+	store   *store.SQLite
+	files   *packages.Store
+	engine  *Engine
+	sender  *sender
+	broker  *broker.Broker
+	api     *openapi.Server
+	metrics *metrics
+}
+
+// New opens the directory and loads what is there. Nothing is served before Run.
+// Errors: ErrConfig, ErrLocked of the directory, those of package store.
+func New(ctx context.Context, c Config) (*Server, error) {
+	s := &Server{log: c.Logger, metrics: newMetrics()}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if err := s.open(ctx, c); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *Server) open(ctx context.Context, c Config) error {
+	if err := s.openDir(c.Dir); err != nil {
+		return err
+	}
+	var err error
+	if s.store, err = store.OpenSQLite(ctx, filepath.Join(c.Dir, "ota.db")); err != nil {
+		return err
+	}
+	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, "packages"), BaseURL: c.PublicURL, Logger: s.log})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	s.sender = newSender(s.files, s.log, s.metrics)
+	opt := simulator.Options{Random: rand.Reader, MaxPushRate: c.MaxPushRate}
+	send := func(p []simulator.Push) { s.sender.unsent <- p }
+	if s.engine, err = newEngine(ctx, s.store, opt, send, s.log, s.metrics); err != nil {
+		return err
+	}
+	g := &gate{engine: s.engine, log: s.log, metrics: s.metrics}
+	if s.broker, err = broker.New(broker.Config{Directory: g, Sink: g, Logger: s.log}); err != nil {
+		return err
+	}
+	s.sender.broker = s.broker
+	s.metrics.watch(s.broker)
+	s.api, err = openapi.New(openapi.Config{Keys: c.AccessKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
+	return err
+}
+
+// openDir makes the directory and keeps other processes out of it.
+func (s *Server) openDir(dir string) error {
+	if dir == "" {
+		return fmt.Errorf("%w: a directory for the data is needed", ErrConfig)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("%w: the data directory cannot be made: %w", ErrConfig, err)
+	}
+	lock, err := durable.Lock(dir)
+	if err != nil {
+		return err
+	}
+	s.lock = lock
+	return nil
+}
+
+// commands is the engine as the API sees it, with what follows from a command outside
+// of the model.
+type commands struct{ s *Server }
+
+// Do implements openapi.Engine.
+func (c commands) Do(ctx context.Context, cmd simulator.Command) (any, error) {
+	v, err := c.s.engine.Do(ctx, cmd)
+	if d, ok := cmd.(simulator.SetDeviceDisabled); ok && err == nil && d.Disabled {
+		c.s.broker.Kick(ota.Device{ProductKey: d.Product, Name: d.Name})
+	}
+	return v, err
+}
+
+// Do carries out a command, as Engine.Do does.
+func (s *Server) Do(ctx context.Context, cmd simulator.Command) (any, error) {
+	return commands{s}.Do(ctx, cmd)
+}
+
+// Broker gives the broker, to serve connections of one's own making.
+func (s *Server) Broker() *broker.Broker { return s.broker }
+
+// Handler is the HTTP side: the API at /, package files at /p/, /metrics and /healthz.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", s.api)
+	mux.Handle("/p/", s.files)
+	mux.Handle("/metrics", s.metrics.handler())
+	mux.HandleFunc("/healthz", s.healthz)
+	return mux
+}
+
+// healthz is 200 while commands are carried out and can be stored.
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), stopTimeout)
+	defer cancel()
+	_, err := s.engine.Do(ctx, simulator.FindCauses{})
+	if err == nil {
+		err = s.engine.health()
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// Run serves on the listeners until ctx ends, and then stops in order: no new
+// requests, devices off, the engine's last batch, what it has sent. nil after a stop
+// by ctx. Listeners are closed in any case.
+func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listener) error {
+	stopped, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	engine, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+
+	var running, loop sync.WaitGroup
+	loop.Go(func() { s.sender.run() })
+	ended := make(chan error, 1)
+	go func() {
+		ended <- s.engine.Run(engine)
+		stop(errors.New("the engine has stopped"))
+	}()
+	for _, l := range mqtt {
+		running.Go(func() { stop(ignore(s.broker.Serve(l), broker.ErrClosed)) })
+	}
+	h := &http.Server{
+		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	for _, l := range web {
+		running.Go(func() { stop(ignore(h.Serve(l), http.ErrServerClosed)) })
+	}
+	<-stopped.Done()
+	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if h.Shutdown(down) != nil {
+		h.Close() // downloads under way: they go on elsewhere later
+	}
+	_ = s.broker.Close()
+	running.Wait()
+	stopEngine()
+	err := <-ended
+	close(s.sender.unsent)
+	loop.Wait()
+	if err == nil && ctx.Err() == nil {
+		err = context.Cause(stopped)
+	}
+	return err
+}
+
+func ignore(err, known error) error {
+	if errors.Is(err, known) {
+		return nil
+	}
+	return err
+}
+
+// Close gives the directory back. Run must have returned.
+func (s *Server) Close() error {
+	var errs []error
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}

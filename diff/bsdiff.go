@@ -109,6 +109,7 @@ type control struct {
 	newLeft int64 // what the next records have to produce
 	left    int64 // records that may still come
 	read    int64
+	raw     [recordSize]byte
 }
 
 func newControl(in *bunzip, oldSize, newSize int64) *control {
@@ -117,8 +118,8 @@ func newControl(in *bunzip, oldSize, newSize int64) *control {
 
 // next gives a record and the old position at which it begins.
 func (c *control) next() (r record, oldPos int64, err error) {
-	var raw [recordSize]byte
-	if _, err := io.ReadFull(c.in, raw[:]); err != nil {
+	raw := c.raw[:] // not on the stack: it would escape with every record
+	if _, err := io.ReadFull(c.in, raw); err != nil {
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			err = cutShort("control section: the new image is not complete")
 		}

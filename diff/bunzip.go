@@ -7,13 +7,12 @@ import (
 
 // Magic numbers and sizes of the bzip2 format.
 const (
-	bzipBlockMagic  = 0x314159265359
-	bzipEndMagic    = 0x177245385090
-	bzipLevelBytes  = 100_000 // block size per level, levels 1 to 9
-	runA, runB      = 0, 1    // digits of the length of a run of zeros
-	runBytes        = 4       // equal bytes after which a count follows
-	minBlockBuffer  = 64 << 10
-	nextBlockBuffer = 256 << 10
+	bzipBlockMagic = 0x314159265359
+	bzipEndMagic   = 0x177245385090
+	bzipLevelBytes = 100_000  // block size per level, levels 1 to 9
+	runA, runB     = 0, 1     // digits of the length of a run of zeros
+	runBytes       = 4        // equal bytes after which a count follows
+	smallBlock     = 64 << 10 // bytes of a block below which little room is taken
 )
 
 // unsorter is what undoing a block takes and what nobody needs afterwards, so
@@ -137,7 +136,11 @@ func (z *bunzip) advance() error {
 	switch magic {
 	case bzipBlockMagic:
 		z.wantCRC, z.blockCRC = sum, ^uint32(0)
-		return z.readBlock()
+		err := z.readBlock()
+		if short := z.in.short(); short != nil {
+			return short // the zeros behind the end look like any error
+		}
+		return err
 	case bzipEndMagic:
 		return z.close(sum)
 	}
@@ -170,15 +173,13 @@ func (z *bunzip) close(sum uint32) error {
 	return io.EOF
 }
 
-// grown gives room for at least n more elements: a little, then more, then
-// all that a block can hold, so that little is copied and thrown away.
+// grown gives room for at least n more elements: a little, or all that a block
+// can hold. There is no step in between, since what is thrown away on the way
+// costs more than room that is never touched.
 func grown[T any](s []T, n, most int) []T {
 	size := most
-	for _, step := range []int{minBlockBuffer, nextBlockBuffer} {
-		if len(s)+n <= step && step < most {
-			size = step
-			break
-		}
+	if len(s)+n <= smallBlock {
+		size = min(smallBlock, most)
 	}
 	bigger := make([]T, len(s), size)
 	copy(bigger, s)

@@ -1,7 +1,8 @@
 package diff
 
 // readBlock reads one block behind its checksum and undoes everything but the
-// runs. It is never empty.
+// runs. It is never empty. Whether the block was there to its end is for the
+// caller to ask.
 func (z *bunzip) readBlock() error {
 	if z.in.take(1) == 1 {
 		return badf("the %s uses randomised blocks, which nothing has written since 1997", z.name)
@@ -71,7 +72,7 @@ func (z *bunzip) readSelectors() (tables, groups int, err error) {
 			z.tmp.selectors[g] = t
 		}
 	}
-	return tables, min(groups, maxSelectors), z.in.short()
+	return tables, min(groups, maxSelectors), nil
 }
 
 // readTable reads the code lengths of one table.
@@ -89,9 +90,6 @@ func (z *bunzip) readTable(t *codeTable, symbols int) error {
 			l += 1 - 2*z.in.take(1)
 		}
 		lens[s] = uint8(l)
-	}
-	if err := z.in.short(); err != nil {
-		return err
 	}
 	return t.build(lens[:symbols])
 }
@@ -117,10 +115,10 @@ func (z *bunzip) readSymbols(order *[256]byte, end uint16, groups int) error {
 				run, digit = 0, 1
 			}
 			if s == end {
-				return z.in.short()
+				return nil
 			}
 			if s == noSymbol {
-				return z.noCode()
+				return badf("a block of the %s has bits that are no symbol", z.name)
 			}
 			if len(z.block) == z.maxBlock {
 				return z.tooLong()
@@ -139,19 +137,7 @@ func (z *bunzip) readSymbols(order *[256]byte, end uint16, groups int) error {
 	return badf("a block of the %s has more symbols than groups", z.name)
 }
 
-// noCode is the error for bits that are no code of the table: made up behind
-// the end of the section, or damaged.
-func (z *bunzip) noCode() error {
-	if err := z.in.short(); err != nil {
-		return err
-	}
-	return badf("a block of the %s has bits that are no symbol", z.name)
-}
-
 func (z *bunzip) tooLong() error {
-	if err := z.in.short(); err != nil {
-		return err
-	}
 	return badf("a block of the %s is longer than its stream allows", z.name)
 }
 

@@ -10,29 +10,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-func packed(data []byte) []byte {
-	z := newBzip(new(sorter))
-	z.write(data)
-	return z.finish()
-}
-
-// unpacked reads with our own reader.
-func unpacked(stream []byte) ([]byte, error) {
-	z := newBunzip(bytes.NewReader(stream), 0, int64(len(stream)), new(unsorter), "stream")
-	return io.ReadAll(z)
-}
-
 func checkPacking(t interface {
 	Helper()
 	Fatalf(string, ...any)
 }, data []byte) {
 	t.Helper()
-	stream := packed(data)
+	stream := Bzip2(data)
 	got, err := io.ReadAll(bzip2.NewReader(bytes.NewReader(stream)))
 	if err != nil || !bytes.Equal(got, data) {
 		t.Fatalf("%d bytes: the standard library reads %d bytes, %v", len(data), len(got), err)
 	}
-	got, err = unpacked(stream)
+	got, err = Bunzip2(stream)
 	if err != nil || !bytes.Equal(got, data) {
 		t.Fatalf("%d bytes: our reader reads %d bytes, %v", len(data), len(got), err)
 	}
@@ -90,7 +78,7 @@ func TestPackingInPieces(t *testing.T) {
 	for _, b := range data {
 		z.write([]byte{b})
 	}
-	if !bytes.Equal(z.finish(), packed(data)) {
+	if !bytes.Equal(z.finish(), Bzip2(data)) {
 		t.Fatal("the stream depends on how its bytes came")
 	}
 }

@@ -1,0 +1,65 @@
+package diff_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"strings"
+
+	"github.com/leapslot/ota/diff"
+)
+
+// On the build host: make a patch from two images.
+func ExampleMake() {
+	old, new := []byte("the old image\n"), []byte("the new image\n")
+	var patch bytes.Buffer
+	if err := diff.Make(context.Background(), &patch, old, new, diff.Options{}); err != nil {
+		log.Fatal(err)
+	}
+	format, ok := diff.Detect(patch.Bytes())
+	fmt.Println(format, ok)
+	// Output: bsdiff40 true
+}
+
+// On the device: read the new image out of the old one and the patch, and
+// copy it into the spare slot, whose size is the limit.
+func ExampleNewReader() {
+	old := strings.NewReader("the old image\n")
+	patch := examplePatch("the old image\n", "the new image\n")
+	const slotSize = 64 << 20
+	r, err := diff.NewReader(old, old.Size(), patch, patch.Size(), diff.MaxNewSize(slotSize))
+	if err != nil {
+		log.Fatal(err) // nothing was written yet
+	}
+	slot := os.Stdout
+	n, err := io.Copy(slot, r)
+	if err != nil {
+		log.Fatal(err) // the slot holds a part of an image: never boot it
+	}
+	fmt.Println(n == r.Size())
+	// Output:
+	// the new image
+	// true
+}
+
+// What a patch holds is known without the old image.
+func ExampleInfo() {
+	patch := examplePatch("the old image\n", "the new image, and more\n")
+	s, err := diff.Info(patch, patch.Size())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(s.Format, s.NewSize, s.DiffBytes+s.ExtraBytes)
+	// Output: bsdiff40 24 24
+}
+
+func examplePatch(old, new string) *bytes.Reader {
+	var w bytes.Buffer
+	if err := diff.Make(context.Background(), &w, []byte(old), []byte(new), diff.Options{}); err != nil {
+		log.Fatal(err)
+	}
+	return bytes.NewReader(w.Bytes())
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -170,7 +171,7 @@ func (b *Broker) serve(s *session) {
 		// mochi decodes what a device sends. A packet that its decoder is not
 		// ready for must cost that device its connection and nobody else theirs.
 		if p := recover(); p != nil {
-			b.log.Error("a packet could not be read", "device", s.device.String(), "why", fmt.Sprint(p))
+			b.log.Error("panic while serving a device", "device", s.device.String(), "why", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
 	// An error says how the connection ended; it has ended in any case.

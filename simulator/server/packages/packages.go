@@ -12,13 +12,9 @@
 package packages
 
 import (
-	"context"
 	"errors"
 	"log/slog"
-	"net/http"
 	"time"
-
-	"github.com/leapslot/ota"
 )
 
 // Limits (protocol sections 3, 9 and 10; P3).
@@ -39,14 +35,14 @@ var (
 
 // Config is what [Open] needs.
 type Config struct {
-	Dir     string // made when it is not there; one process at a time
+	Dir     string // made when it is not there; one process at a time, which the caller sees to
 	BaseURL string // http://host[:port] or https://..., where devices and uploaders reach the handler; see [Store.SetBaseURL]
 
 	MaxSize      int64 // bytes of one file; 0 is DefaultMaxSize
 	MaxDownloads int   // at the same time; 0 is no bound. One more gets 503 with Retry-After
 
-	Clock    func() time.Time // nil: time.Now
-	Logger   *slog.Logger     // nil: silent
+	Clock    func() time.Time // nil: time.Now. It decides what has expired
+	Logger   *slog.Logger     // nil: silent. No URL and no field of a form is ever logged
 	Download func(Download)   // nil, or called after each download request with a good URL; must not block
 }
 
@@ -80,59 +76,13 @@ type Upload struct {
 	Expires     time.Time
 }
 
-// Store is a directory of files. Its methods are safe for use by many
-// goroutines.
-type Store struct{}
-
-// Open opens the directory, removes what broken uploads of an earlier process
-// left, and reads or makes the key that URLs are signed with.
-func Open(c Config) (*Store, error) { panic("not yet") }
-
-// SetBaseURL changes the base URL, for a server that learns its port late.
-func (s *Store) SetBaseURL(base string) error { panic("not yet") }
-
 // Stats counts what happened since Open.
-func (s *Store) Stats() Stats { panic("not yet") }
-
-// Stats are counters since Open; Downloading is the number now.
 type Stats struct {
-	Uploads, UploadsRefused       int64
-	Downloads, DownloadsForbidden int64 // with a good URL; answered 403
-	DownloadsBusy                 int64 // answered 503
-	BytesIn, BytesOut             int64
-	Downloading                   int64
-}
-
-// ServeHTTP answers POST /p/ (uploads) and GET and HEAD below /p/ (downloads).
-func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) { panic("not yet") }
-
-// NewUpload mints a form. suffix is a file suffix with its dot, such as .bin, or
-// empty; it is part of Key and FileURL and means nothing here.
-func (s *Store) NewUpload(now time.Time, suffix string) (Upload, error) { panic("not yet") }
-
-// Lookup gives the file that a FileURL names: an error that wraps ErrNotFound
-// when it is not one of ours or was not uploaded, ErrStale when it was uploaded
-// more than ClaimWithin ago.
-func (s *Store) Lookup(now time.Time, fileURL string) (File, error) { panic("not yet") }
-
-// Get gives the file with an id, however old, or ErrNotFound.
-func (s *Store) Get(id string) (File, error) { panic("not yet") }
-
-// SignURL gives a URL under which the file can be downloaded until expires. It
-// fails when an argument is out of bounds: a task id has 1 to MaxTaskIDLen
-// characters of A-Z a-z 0-9 - _ .
-func (s *Store) SignURL(d ota.Device, taskID, fileID string, expires time.Time) (string, error) {
-	panic("not yet")
-}
-
-// DeviceTag is what stands for a device in a signed URL: a short keyed digest,
-// since names of 64 characters would make the URL too long.
-func (s *Store) DeviceTag(d ota.Device) string { panic("not yet") }
-
-// Sweep removes the files that were uploaded more than ClaimWithin (and a few
-// minutes, so that one just looked up is safe) before now and that inUse does
-// not hold for, and says how many. The model of packages is the only truth about
-// which file is in use.
-func (s *Store) Sweep(ctx context.Context, now time.Time, inUse func(fileID string) bool) (int, error) {
-	panic("not yet")
+	Uploads            int64 // files taken in
+	UploadsRefused     int64 // forms refused or broken
+	Downloads          int64 // requests with a good URL, whatever the answer
+	DownloadsForbidden int64 // answered 403
+	DownloadsBusy      int64 // answered 503
+	BytesIn, BytesOut  int64 // of files
+	Downloading        int64 // now
 }

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/leapslot/ota/simulator"
+	"github.com/leapslot/ota/simulator/server"
+	"github.com/leapslot/ota/simulator/server/openapi"
+)
+
+// serveFlags are the flags of otasim serve.
+type serveFlags struct {
+	data, mqtt, http, mqtts string
+	tlsCert, tlsKey         string
+	accessKey, publicURL    string
+	maxPushRate             string
+	verbose                 bool
+}
+
+// newServeCommand makes `otasim serve`: the cloud.
+func newServeCommand() *cobra.Command {
+	f := &serveFlags{}
+	cmd := &cobra.Command{
+		Use:   "serve --data DIR --mqtt ADDR --http ADDR --access-key ID:SECRET",
+		Short: "Run the cloud",
+		Long: `Runs the cloud: devices on MQTT, and on HTTP the cloud API at /, packages at /p/,
+/metrics and /healthz. Everything is kept in DIR, which is made when it is not there.
+
+Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), then
+"ready", one a line. Logs are on stderr. SIGTERM and SIGINT stop it cleanly.`,
+		Example: `  otasim serve --data /var/lib/otasim --mqtt :1883 --http :8080 --access-key id:secret
+  otasim serve --data data --mqtt 127.0.0.1:0 --http 127.0.0.1:0 --access-key id:secret --max-push-rate unlimited
+  otasim serve --data data --mqtt :1883 --mqtts :8883 --tls-cert cert.pem --tls-key key.pem \
+    --http :80 --public-url http://ota.example.com --access-key id:secret`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.serve(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&f.data, "data", "", "directory that everything is kept in")
+	fl.StringVar(&f.mqtt, "mqtt", "", "address for devices, such as :1883")
+	fl.StringVar(&f.http, "http", "", "address of the API and the packages, such as :8080")
+	fl.StringVar(&f.mqtts, "mqtts", "", "address for devices over TLS, such as :8883")
+	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate chain for --mqtts, PEM")
+	fl.StringVar(&f.tlsKey, "tls-key", "", "private key for --mqtts, PEM")
+	fl.StringVar(&f.accessKey, "access-key", "", "access key of the cloud API, ID:SECRET")
+	fl.StringVar(&f.publicURL, "public-url", "", "how devices reach the HTTP side (default http:// and the address of --http)")
+	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what is dropped and refused too")
+	return cmd
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("%s takes no argument, such as %q (see %s --help)", cmd.Name(), args[0], cmd.CommandPath())
+	}
+	return nil
+}
+
+// check reads the flags that need more than a string.
+func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
+	for name, v := range map[string]string{"data": f.data, "mqtt": f.mqtt, "http": f.http, "access-key": f.accessKey} {
+		if v == "" {
+			return key, 0, usagef("--%s is missing (see otasim serve --help)", name)
+		}
+	}
+	if key, err = openapi.ParseKey(f.accessKey); err != nil {
+		return key, 0, usagef("--access-key: %v", err)
+	}
+	key.Account = key.ID
+	if (f.mqtts != "") != (f.tlsCert != "" && f.tlsKey != "") || (f.tlsCert == "") != (f.tlsKey == "") {
+		return key, 0, usagef("--mqtts, --tls-cert and --tls-key go together")
+	}
+	if f.publicURL != "" {
+		u, err := url.Parse(f.publicURL)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			return key, 0, usagef("--public-url is http://HOST or https://HOST, not %q", f.publicURL)
+		}
+	}
+	rate = simulator.Unlimited
+	if f.maxPushRate != "unlimited" {
+		rate, err = strconv.Atoi(f.maxPushRate)
+		if err != nil || rate < simulator.MinPushRate || rate > simulator.Unlimited {
+			return key, 0, usagef("--max-push-rate is a number from %d, or unlimited, not %q", simulator.MinPushRate, f.maxPushRate)
+		}
+	}
+	return key, rate, nil
+}
+
+// serve runs the cloud until ctx ends.
+func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
+	key, rate, err := f.check()
+	if err != nil {
+		return err
+	}
+	var certificate *tls.Config
+	if f.mqtts != "" {
+		if certificate, err = f.certificate(); err != nil {
+			return err
+		}
+	}
+	var open listeners
+	defer open.close()
+	mqtt, err := open.listen("--mqtt", f.mqtt)
+	if err != nil {
+		return err
+	}
+	web, err := open.listen("--http", f.http)
+	if err != nil {
+		return err
+	}
+	devices := []net.Listener{mqtt}
+	if f.mqtts != "" {
+		l, err := open.listen("--mqtts", f.mqtts)
+		if err != nil {
+			return err
+		}
+		devices = append(devices, tls.NewListener(l, certificate))
+	}
+	level := slog.LevelInfo
+	if f.verbose {
+		level = slog.LevelDebug
+	}
+	s, err := server.New(ctx, server.Config{
+		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, MaxPushRate: rate,
+		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
+	})
+	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	fmt.Fprintf(out, "mqtt %s\nhttp %s\n", mqtt.Addr(), web.Addr())
+	if len(devices) > 1 {
+		fmt.Fprintf(out, "mqtts %s\n", devices[1].Addr())
+	}
+	fmt.Fprintln(out, "ready")
+	return errors.Join(s.Run(ctx, devices, []net.Listener{web}), s.Close())
+}
+
+// reachable is the public URL: the flag, or the address that is listened on. An
+// address that means every interface is reached on this machine only.
+func (f *serveFlags) reachable(addr net.Addr) string {
+	if f.publicURL != "" {
+		return strings.TrimRight(f.publicURL, "/")
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return "http://" + addr.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func (f *serveFlags) certificate() (*tls.Config, error) {
+	c, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --tls-cert and --tls-key: %w", server.ErrConfig, err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// listeners are closed when the server does not come to serve them.
+type listeners []net.Listener
+
+func (ls *listeners) listen(flag, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s %s cannot be listened on: %w (is another server running?)", server.ErrConfig, flag, addr, err)
+	}
+	*ls = append(*ls, l)
+	return l, nil
+}
+
+func (ls *listeners) close() {
+	for _, l := range *ls {
+		_ = l.Close() // closed already when it was served
+	}
+}

@@ -24,7 +24,7 @@ type applyMade struct{ ApplyId int64 }
 type namesChecked struct {
 	ApplyId                int64
 	InvalidDeviceNameList  struct{ InvalidDeviceName []string }
-	RepeatedDeviceNameList struct{ RepeatedDeviceName []string }
+	RepeatedDeviceNameList struct{ RepeatDevieNameList []string } // spelled as the platform does
 }
 
 // batchRegister makes devices with names that the cloud makes up. They are there
@@ -61,13 +61,16 @@ func checkNames(p *reader) call {
 	if len(names) == 0 {
 		p.fail(missing("DeviceName"))
 	}
-	repeated := a.check(names, nicknames)
+	var repeated []string
+	if p.fault == nil {
+		repeated = a.check(names, nicknames)
+	}
 	return func(ctx context.Context, s session) (answer, error) {
 		if _, err := do[simulator.Product](ctx, s, simulator.FindProduct{Product: a.product}); err != nil {
 			return nil, err
 		}
 		made := namesChecked{ApplyId: s.applies.add(a)}
-		made.RepeatedDeviceNameList.RepeatedDeviceName = append([]string{}, repeated...)
+		made.RepeatedDeviceNameList.RepeatDevieNameList = append([]string{}, repeated...)
 		made.InvalidDeviceNameList.InvalidDeviceName = []string{}
 		for _, b := range a.bad {
 			made.InvalidDeviceNameList.InvalidDeviceName = append(made.InvalidDeviceNameList.InvalidDeviceName, b.name)

@@ -54,10 +54,10 @@ func (a *action) faultOf(err error) *Fault {
 	}
 	for _, known := range []error{store.ErrFull, store.ErrBusy, store.ErrReadOnly, store.ErrConflict} {
 		if errors.Is(err, known) {
-			return business(codeSystem, "nothing was changed: %v (see the server's log)", known)
+			return business(codeSystem, "nothing was changed: %v", err)
 		}
 	}
-	return business(codeSystem, "the server failed (see its log)")
+	return business(codeSystem, "the server failed: %v", err)
 }
 
 // Times as the platform writes them: the Utc fields with milliseconds, the Gmt

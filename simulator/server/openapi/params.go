@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/leapslot/ota/simulator/server/store"
@@ -22,6 +23,7 @@ const (
 	maxValueLen  = 16 << 10
 	maxListItems = 1000 // items of a repeated parameter
 	maxPage      = 1 << 20
+	formTimeout  = 30 * time.Second // for a form to arrive
 )
 
 // readParams takes the parameters from query and form together.
@@ -51,7 +53,10 @@ func readForm(w http.ResponseWriter, r *http.Request) (string, *Fault) {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return "", gateway(http.StatusUnsupportedMediaType, "InvalidContentType", "The body must be application/x-www-form-urlencoded.")
 	}
+	slow := http.NewResponseController(w)
+	_ = slow.SetReadDeadline(time.Now().Add(formTimeout)) // not every writer has one: in tests
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	_ = slow.SetReadDeadline(time.Time{}) // or the answer would be cut off by it
 	if err != nil {
 		return "", gateway(http.StatusRequestEntityTooLarge, "InvalidParameter.TooLong", "The form could not be read, or has more than %d bytes.", MaxBody)
 	}

@@ -93,6 +93,7 @@ func FuzzParams(f *testing.F) {
 	f.Add("Action=CreateOTAStaticUpgradeJob&SrcVersion.1=1.0&Tag.1.Key=k&Tag.1.Value=v&RetryInterval=10&RetryCount=2&TargetDeviceName=a")
 	f.Add("DeviceName.1=a&DeviceName.3=b&ApplyId=-1&PageSize=1e9&CurrentPage=99999999999999999999")
 	f.Add("DeviceNameList.1.DeviceNickname=x&ProductKey=%E7%81%AF&Count=0&FileSuffix=..")
+	f.Add("DeviceNameList.1.DeviceName=x&DeviceName.1=a&DeviceName.2=b&ProductKey=p")
 	f.Add("a=%zz&=&&&a=1&a=2;b=3")
 	f.Add("TargetDeviceName.0=x&TargetDeviceName.=y&TargetDeviceName.1.2=z&FirmwareUrl=http://[::1&SignMethod=md5")
 	f.Fuzz(func(t *testing.T, query string) {

@@ -19,12 +19,13 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func memory() int64 {
-	runtime.GC()
-	runtime.GC()
+func memory() (heap, stacks int64) {
+	for range 3 { // stacks shrink by half each time
+		runtime.GC()
+	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapInuse + m.StackInuse)
+	return int64(m.HeapInuse), int64(m.StackInuse)
 }
 
 // BenchmarkConnections opens 9,000 connections of as many devices and leaves
@@ -60,7 +61,8 @@ func BenchmarkConnections(b *testing.B) {
 					}
 				}
 				conns := make([]net.Conn, n)
-				mem, used := memory(), cpu()
+				heap, stacks := memory()
+				used := cpu()
 				for i := range conns {
 					conns[i] = open()
 					conns[i].Write(packets[i])
@@ -71,7 +73,10 @@ func BenchmarkConnections(b *testing.B) {
 				}
 				used = cpu() - used
 				b.ReportMetric(float64(used.Microseconds())/n, "us-cpu/connect")
-				b.ReportMetric(float64(memory()-mem)/n, "B/conn")
+				heap2, stacks2 := memory()
+				b.ReportMetric(float64(heap2-heap)/n, "B-heap/conn")
+				b.ReportMetric(float64(stacks2-stacks)/n, "B-stack/conn")
+				b.ReportMetric(float64(heap2+stacks2-heap-stacks)/n, "B/conn")
 				for _, conn := range conns {
 					conn.Close()
 				}

@@ -20,7 +20,8 @@
 // online.
 //
 // Inside, mochi-mqtt reads and writes the packets of signed-in devices and
-// watches their keep-alive. Nobody else imports it.
+// watches their keep-alive; its routing is not used, since nothing here goes from
+// one device to another. Nobody else imports it.
 package broker
 
 import (

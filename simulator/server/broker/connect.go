@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"unicode/utf8"
 )
 
@@ -46,7 +45,11 @@ func readConnect(r io.Reader) (body, rest []byte, err error) {
 			return nil, nil, err
 		}
 		if header > 0 && len(buf) >= header+length {
-			return buf[header : header+length], buf[header+length:], nil
+			body, rest = buf[header:header+length], buf[header+length:]
+			if len(rest) == 0 {
+				rest = nil // or it would hold buf for as long as the connection lasts
+			}
+			return body, rest, nil
 		}
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, 2*cap(buf)), buf...)
@@ -83,7 +86,6 @@ func connectLength(b []byte) (header, length int, err error) {
 // Flags of CONNECT.
 const (
 	flagReserved = 1 << 0
-	flagClean    = 1 << 1
 	flagWill     = 1 << 2
 	flagPassword = 1 << 6
 	flagUsername = 1 << 7
@@ -119,31 +121,8 @@ func parseConnect(body []byte) (connect, error) {
 	return c, nil
 }
 
-// appendConnect writes the CONNECT that mochi gets to see in place of the
-// client's: an id that names the device, a clean session, a checked keep-alive
-// and nothing else.
-func appendConnect(b []byte, level byte, keepAlive uint16, clientID string) []byte {
-	name := "MQTT"
-	if level == 3 {
-		name = "MQIsdp"
-	}
-	length := 2 + len(name) + 1 + 1 + 2 + 2 + len(clientID)
-	b = append(b, 0x10)
-	b = binary.AppendUvarint(b, uint64(length)) // the same encoding as MQTT's
-	b = appendText(b, name)
-	b = append(b, level, flagClean)
-	b = binary.BigEndian.AppendUint16(b, keepAlive)
-	return appendText(b, clientID)
-}
-
-func appendText(b []byte, s string) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
-	return append(b, s...)
-}
-
-// writeConnack answers a CONNECT that gets no further. The connection is about
-// to be closed, so that an error changes nothing.
-func writeConnack(conn net.Conn, code byte) { conn.Write([]byte{0x20, 2, 0, code}) }
+// connack is the answer to a CONNECT. No session is ever present.
+func connack(code byte) []byte { return []byte{0x20, 2, 0, code} }
 
 // fields reads the fields of a packet. After the first that does not fit, err is
 // set and all others are empty.

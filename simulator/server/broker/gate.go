@@ -34,7 +34,7 @@ func (b *Broker) enter(conn net.Conn) *session {
 		}
 	}
 	if errors.Is(err, errVersion) {
-		writeConnack(conn, codeVersion)
+		conn.Write(connack(codeVersion))
 	}
 	b.count.refusedMalformed.Add(1)
 	b.log.Warn("connection refused", "remote", remote(conn), "why", err.Error())
@@ -45,13 +45,13 @@ func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
 	d, no := b.authenticate(c)
 	if no == nil {
 		s := newSession(b, conn, d)
-		s.ahead = append(appendConnect(nil, c.level, min(c.keepAlive, MaxKeepAlive), d.String()), rest...)
+		s.level, s.keepAlive, s.ahead = c.level, min(c.keepAlive, MaxKeepAlive), rest
 		if no = b.admit(s); no == nil {
 			b.count.accepted.Add(1)
 			return s
 		}
 	}
-	writeConnack(conn, no.code)
+	conn.Write(connack(no.code))
 	b.count.refused(no.code)
 	b.log.Warn("sign-in refused", "remote", remote(conn), "username", clip(c.username), "code", no.code, "why", no.text)
 	return nil

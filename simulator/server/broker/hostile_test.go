@@ -128,7 +128,7 @@ func TestHostileConnect(t *testing.T) {
 	good := login(t, lamp, "")
 	whole := connectPacket(good.ClientID, good.Username, good.Password, 60)
 	level := func(name string, n byte) []byte {
-		p := append(appendText(nil, name), n, flagClean, 0, 60)
+		p := append(appendText(nil, name), n, 2, 0, 60)
 		p = appendText(p, "x")
 		return append([]byte{0x10, byte(len(p))}, p...)
 	}

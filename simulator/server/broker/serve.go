@@ -53,26 +53,18 @@ func New(c Config) (*Broker, error) {
 		config: c, log: log, mochi: mqtt.New(options()), closing: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, strangers: map[net.Conn]struct{}{}, sessions: map[ota.Device]*session{},
 	}
-	return b, b.mochi.AddHook(&hook{}, nil)
+	return b, nil
 }
 
-// options keep mochi small: a connection's channel of messages is never used
-// (see session), and neither are aliases, retained messages and sessions. Its
-// event loop is not started, since all it does is sweep over those; it would also
-// copy the table of clients every second.
+// options are what mochi's clients look up. The server they belong to is never
+// started: it has no listeners, and its event loop sweeps over sessions, retained
+// messages and wills, of which there are none.
 func options() *mqtt.Options {
 	const header = 1 + 4 + 2 + ota.MaxTopicLen + 2
 	c := mqtt.NewDefaultServerCapabilities()
-	c.MaximumClientWritesPending = 1
+	c.MaximumClientWritesPending = 1 // a channel that is not used: see session
 	c.MaximumPacketSize = header + ota.MaxMessageLen
-	c.MaximumSessionExpiryInterval = 0
-	c.ReceiveMaximum = MaxQueued
-	c.MaximumInflight = MaxQueued
 	c.TopicAliasMaximum = 0
-	c.RetainAvailable = 0
-	c.SharedSubAvailable = 0
-	c.SubIDAvailable = 0
-	c.MaximumQos = 1
 	return &mqtt.Options{
 		Capabilities:             c,
 		ClientNetReadBufferSize:  512,
@@ -174,8 +166,16 @@ func (b *Broker) serve(s *session) {
 			b.log.Error("panic while serving a device", "device", s.device.String(), "why", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
-	// An error says how the connection ended; it has ended in any case.
-	b.mochi.EstablishConnection("", s)
+	client := b.mochi.NewClient(s, "", s.device.String(), false)
+	defer client.Stop(nil)
+	client.Properties.ProtocolVersion = s.level
+	client.State.Keepalive = s.keepAlive
+	if _, err := s.Conn.Write(connack(codeAccepted)); err != nil || !s.established(client) {
+		return
+	}
+	b.count.connections.Add(1)
+	b.config.Sink.Online(s.device)
+	client.Read(s.handle) // its error says how the connection ended; it has ended in any case
 }
 
 // leave gives the device's place back and tells the sink. The order is the one
@@ -184,7 +184,6 @@ func (b *Broker) serve(s *session) {
 func (b *Broker) leave(s *session) {
 	s.end()
 	s.writers.Wait()
-	b.mochi.Clients.Delete(s.device.String()) // mochi leaves it there when CONNACK could not be written
 	b.mu.Lock()
 	if b.sessions[s.device] == s {
 		delete(b.sessions, s.device)

@@ -11,14 +11,16 @@ import (
 	"github.com/leapslot/ota"
 )
 
-// session is the connection of a device that has signed in. It stands between
-// the socket and mochi as a net.Conn, which is also how mochi's hooks find it.
+// session is the connection of a device that has signed in: mochi's client, which
+// reads, decodes, encodes and writes packets, and what the platform does with them.
 //
 // Messages to the device do not take mochi's way: that one takes the client's
 // lock to number a message, and holds the same lock while it writes, so that one
 // device that does not read would stop whoever publishes. Here a short queue is
 // filled under a lock that is never held over a write, and emptied by a goroutine
 // that exists only while there is something in it. An idle device costs none.
+//
+// As a net.Conn it gives mochi first what was read behind the CONNECT.
 type session struct {
 	net.Conn
 	broker *Broker
@@ -27,10 +29,12 @@ type session struct {
 	done   chan struct{} // closed when the sink has had the Offline
 
 	// Of the goroutine that reads.
-	ahead  []byte   // what mochi reads before the socket
-	topics []string // subscribed
-	pace   pace
-	denied int
+	level     byte     // of MQTT
+	keepAlive uint16   // seconds
+	ahead     []byte   // what mochi reads before the socket
+	topics    []string // subscribed
+	pace      pace
+	denied    int
 
 	mu      sync.Mutex
 	closed  bool
@@ -83,8 +87,8 @@ func (s *session) end() bool {
 	return true
 }
 
-// established is told by mochi when CONNACK was sent. It reports whether the
-// device is online now: it may have been kicked in the meantime.
+// established opens the session for pushes, CONNACK being sent. It reports whether
+// the device is online now: it may have been kicked in the meantime.
 func (s *session) established(client *mqtt.Client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -36,7 +36,7 @@ func pipe(b *Broker) net.Conn {
 
 func connectPacket(id, user, password string, keepAlive uint16) []byte {
 	body := appendText(nil, "MQTT")
-	body = append(body, 4, flagUsername|flagPassword|flagClean, byte(keepAlive>>8), byte(keepAlive))
+	body = append(body, 4, flagUsername|flagPassword|2, byte(keepAlive>>8), byte(keepAlive))
 	body = appendText(appendText(appendText(body, id), user), password)
 	head := []byte{0x10}
 	if len(body) > 127 {

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -10,70 +12,46 @@ import (
 	"github.com/leapslot/ota"
 )
 
-// hook is what mochi asks. Packets that mean something here are dealt with as
-// soon as they are read, and mochi is left with a packet that means nothing: its
-// own routing, subscriptions and access check are never entered.
-type hook struct{ mqtt.HookBase }
+// errEnd ends a connection: it was said why where it matters, or there is nothing
+// to say.
+var errEnd = errors.New("the connection ends")
 
-// ID implements mqtt.Hook.
-func (*hook) ID() string { return "leapslot" }
-
-// Provides implements mqtt.Hook.
-func (*hook) Provides(b byte) bool {
-	return b == mqtt.OnConnectAuthenticate || b == mqtt.OnPacketRead || b == mqtt.OnSessionEstablished
-}
-
-// OnConnectAuthenticate implements mqtt.Hook. Broker.enter has asked already, and
-// there is no other way in.
-func (*hook) OnConnectAuthenticate(cl *mqtt.Client, _ packets.Packet) bool {
-	_, ok := cl.Net.Conn.(*session)
-	return ok
-}
-
-// OnSessionEstablished implements mqtt.Hook: CONNACK was sent, nothing was read.
-func (*hook) OnSessionEstablished(cl *mqtt.Client, _ packets.Packet) {
-	s := cl.Net.Conn.(*session)
-	if s.established(cl) {
-		s.broker.count.connections.Add(1)
-		s.broker.config.Sink.Online(s.device)
-	}
-}
-
-// OnPacketRead implements mqtt.Hook. packets.ErrRejectPacket ends the connection.
-func (*hook) OnPacketRead(cl *mqtt.Client, pk packets.Packet) (packets.Packet, error) {
-	s := cl.Net.Conn.(*session)
-	ok := true
+// handle deals with a packet that mochi has read and decoded; an error ends the
+// connection. mochi's own handling of packets, with its routing, subscriptions
+// and access check, is never entered.
+func (s *session) handle(cl *mqtt.Client, pk packets.Packet) error {
+	ok := false
 	switch pk.FixedHeader.Type {
-	case packets.Connect, packets.Pingreq, packets.Disconnect:
-		return pk, nil // a second CONNECT is mochi's to refuse
+	case packets.Publish:
+		ok = s.publish(cl, &pk)
 	case packets.Puback:
 		s.broker.count.acked.Add(1)
-	case packets.Publish:
-		ok = s.publish(cl, pk)
+		ok = true
+	case packets.Pingreq:
+		ok = answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}})
 	case packets.Subscribe:
-		ok = s.subscribe(cl, pk)
+		ok = s.subscribe(cl, &pk)
 	case packets.Unsubscribe:
-		ok = s.unsubscribe(cl, pk)
-	default:
-		ok = false // QoS 2, MQTT 5, or what only a server sends
+		ok = s.unsubscribe(cl, &pk)
+	case packets.Disconnect:
+	default: // a second CONNECT, QoS 2, MQTT 5, or what only a server sends
+		s.broker.log.Warn("connection ended", "device", s.device.String(), "why", fmt.Sprintf("it sent a packet of type %d", pk.FixedHeader.Type))
 	}
 	if !ok {
-		return pk, packets.ErrRejectPacket
+		return errEnd
 	}
-	return nothing(), nil
+	return nil
 }
 
-// nothing is a packet that mochi reads without a consequence: the acknowledgement
-// of a message that it did not send.
-func nothing() packets.Packet {
-	return packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}}
-}
+// answer writes a packet to the device that has just sent one, and may wait for
+// it. The writer of the queue takes turns with it inside of mochi.
+func answer(cl *mqtt.Client, pk packets.Packet) bool { return cl.WritePacket(pk) == nil }
 
 // publish deals with a message from the device: false ends the connection. MQTT
 // 3.1.1 knows no refusal of a message; one that is not allowed is dropped when
 // its QoS is 0, and otherwise ends the connection in place of a PUBACK that would
 // be a lie.
-func (s *session) publish(cl *mqtt.Client, pk packets.Packet) bool {
+func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 	qos := pk.FixedHeader.Qos
 	if qos > 1 || qos == 1 && pk.PacketID == 0 || pk.TopicName == "" || strings.ContainsAny(pk.TopicName, "+#\x00") {
 		s.deny("publish", pk.TopicName, "QoS 2, no packet id, or no topic name")
@@ -100,7 +78,7 @@ func (s *session) publish(cl *mqtt.Client, pk packets.Packet) bool {
 	if qos == 0 {
 		return true
 	}
-	return cl.WritePacket(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID}) == nil
+	return answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID})
 }
 
 // wait holds the connection while the device is above its rate; false when the
@@ -124,7 +102,7 @@ func (s *session) wait() bool {
 // suback128 is what SUBACK answers for a filter that is refused.
 const suback128 = 0x80
 
-func (s *session) subscribe(cl *mqtt.Client, pk packets.Packet) bool {
+func (s *session) subscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 	if pk.PacketID == 0 || len(pk.Filters) == 0 {
 		return false
 	}
@@ -135,9 +113,9 @@ func (s *session) subscribe(cl *mqtt.Client, pk packets.Packet) bool {
 			codes[i] = suback128
 		}
 	}
-	return cl.WritePacket(packets.Packet{
+	return answer(cl, packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID, ReasonCodes: codes,
-	}) == nil
+	})
 }
 
 func (s *session) addTopic(filter string) bool {
@@ -158,7 +136,7 @@ func (s *session) addTopic(filter string) bool {
 	return true
 }
 
-func (s *session) unsubscribe(cl *mqtt.Client, pk packets.Packet) bool {
+func (s *session) unsubscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 	if pk.PacketID == 0 || len(pk.Filters) == 0 {
 		return false
 	}
@@ -170,9 +148,9 @@ func (s *session) unsubscribe(cl *mqtt.Client, pk packets.Packet) bool {
 			}
 		}
 	}
-	return cl.WritePacket(packets.Packet{
+	return answer(cl, packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Unsuback}, PacketID: pk.PacketID,
-	}) == nil
+	})
 }
 
 // deny counts what was refused, and logs the 1st, 2nd, 4th, 8th... of a

@@ -159,6 +159,13 @@ func (b *broker) listen(t *testing.T, ws bool, cfg *tls.Config) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.server.Close() })
+	for ws { // this listener does not tell when it listens either
+		if conn, err := net.Dial("tcp", c.Address); err == nil {
+			conn.Close()
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	return l.Address()
 }
 

@@ -114,7 +114,7 @@ func TestSignerIsAskedForEachAttempt(t *testing.T) {
 
 func TestN16BrokersCertificate(t *testing.T) {
 	now := time.Now()
-	good, ca := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), net.IPv4(127, 0, 0, 1))
+	good, _ := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), net.IPv4(127, 0, 0, 1))
 	old, oldCA := certificate(t, now.Add(-2*time.Hour), now.Add(-time.Hour), net.IPv4(127, 0, 0, 1))
 	other, otherCA := certificate(t, now.Add(-time.Hour), now.Add(time.Hour), net.IPv4(10, 0, 0, 1))
 	for _, tt := range []struct {
@@ -140,7 +140,6 @@ func TestN16BrokersCertificate(t *testing.T) {
 			}
 		})
 	}
-	_ = ca
 }
 
 func TestConfigurationIsChecked(t *testing.T) {

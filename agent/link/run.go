@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/eclipse/paho.mqtt.golang/packets"
@@ -92,7 +93,7 @@ func (r refusal) Error() string {
 	case packets.ErrRefusedBadUsernameOrPassword:
 		return "the broker refuses the password (CONNACK 4): check the device secret"
 	case packets.ErrRefusedNotAuthorised:
-		return "the broker does not accept this device (CONNACK 5): check product key and device name, and whether the device is disabled"
+		return "the broker does not accept this device (CONNACK 5): check product key, device name and device secret, and whether the device is disabled"
 	}
 	return fmt.Sprintf("the broker refuses the connection (CONNACK %d)", r.code)
 }
@@ -113,7 +114,7 @@ func explain(code byte, err error) error {
 		return fmt.Errorf("TLS: the broker's certificate is expired or not valid yet, and the clock says %s (is it right?)", time.Now().UTC().Format("2006-01-02 15:04"))
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the broker did not answer within %v", connectTimeout)
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
 		return errors.New("the broker closed the connection (it goes down, or another session of this device signed in)")
 	}
 	// The library says "network Error : " before what the network said.

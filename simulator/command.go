@@ -123,3 +123,7 @@ type FindJob struct{ Job string }
 
 // FindCauses says why tasks are pending (P42). Result: []Cause, in the order of Tasks.
 type FindCauses struct{ Tasks []Task }
+
+// FindFiles gives the keys of all packages' files: those that are in use. Result:
+// map[string]struct{}.
+type FindFiles struct{}

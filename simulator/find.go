@@ -124,8 +124,18 @@ func (t *task) cause() Cause {
 // Looks reports whether a command changes nothing, whatever its answer.
 func Looks(cmd Command) bool {
 	switch cmd.(type) {
-	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses:
+	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles:
 		return true
 	}
 	return false
+}
+
+func (FindFiles) apply(c *Cloud, _ Stamp) (any, error) {
+	keys := make(map[string]struct{}, len(c.packages))
+	for _, p := range c.packages {
+		for i := range p.Files {
+			keys[p.Files[i].Key] = struct{}{}
+		}
+	}
+	return keys, nil
 }

@@ -87,10 +87,11 @@ func (e *Engine) Do(ctx context.Context, cmd simulator.Command) (any, error) {
 	return e.ask(ctx, &request{cmd: cmd})
 }
 
-// happen takes in a device's event and returns when it is stored, or the engine has
-// stopped.
-func (e *Engine) happen(ev simulator.Event) {
-	_, _ = e.ask(context.Background(), &request{event: ev})
+// happen takes in a device's event and returns when it is stored (nil), or the engine
+// has stopped and it is not (ErrStopped).
+func (e *Engine) happen(ev simulator.Event) error {
+	_, err := e.ask(context.Background(), &request{event: ev})
+	return err
 }
 
 func (e *Engine) ask(ctx context.Context, r *request) (any, error) {

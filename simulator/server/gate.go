@@ -16,8 +16,18 @@ import (
 // message is acknowledged only then; it holds that device alone.
 type gate struct {
 	engine  *Engine
+	broker  *broker.Broker
 	log     *slog.Logger
 	metrics *metrics
+}
+
+// happen takes in what a device did. When that could not be stored because the engine
+// is gone, the device loses its connection before its message is acknowledged, so
+// that it sends it again to the next engine.
+func (g *gate) happen(d ota.Device, ev simulator.Event) {
+	if g.engine.happen(ev) != nil {
+		g.broker.Kick(d)
+	}
 }
 
 // Secret implements broker.Directory.
@@ -36,10 +46,10 @@ func (g *gate) Secret(ctx context.Context, d ota.Device) (string, error) {
 }
 
 // Online implements broker.Sink.
-func (g *gate) Online(d ota.Device) { g.engine.happen(simulator.Online{Device: d}) }
+func (g *gate) Online(d ota.Device) { g.happen(d, simulator.Online{Device: d}) }
 
 // Offline implements broker.Sink.
-func (g *gate) Offline(d ota.Device) { g.engine.happen(simulator.Offline{Device: d}) }
+func (g *gate) Offline(d ota.Device) { _ = g.engine.happen(simulator.Offline{Device: d}) }
 
 // Uplink implements broker.Sink. A message that cannot be read is counted and
 // dropped: a broken device is not told, and nobody else notices.
@@ -51,7 +61,7 @@ func (g *gate) Uplink(d ota.Device, kind ota.TopicKind, payload []byte) {
 		return
 	}
 	g.metrics.uplinks.WithLabelValues(kindName(kind), "good").Inc()
-	g.engine.happen(ev)
+	g.happen(d, ev)
 }
 
 var errNotServed = errors.New("files are not served over MQTT")

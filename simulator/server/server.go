@@ -41,6 +41,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	stopTimeout   = 5 * time.Second // for requests under way when the server stops
 	maxHeader     = 64 << 10
+	sweepEvery    = time.Hour
 )
 
 // Server is a whole cloud in one directory. Make it with New, let it Run once, and
@@ -93,7 +94,7 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if s.broker, err = broker.New(broker.Config{Directory: g, Sink: g, Logger: s.log}); err != nil {
 		return err
 	}
-	s.sender.broker = s.broker
+	s.sender.broker, g.broker = s.broker, s.broker
 	s.metrics.watch(s.broker)
 	s.api, err = openapi.New(openapi.Config{Keys: c.AccessKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
 	return err
@@ -187,6 +188,7 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 	for _, l := range web {
 		running.Go(func() { stop(ignore(h.Serve(l), http.ErrServerClosed)) })
 	}
+	running.Go(func() { s.sweep(stopped) })
 	<-stopped.Done()
 	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
@@ -203,6 +205,28 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 		err = context.Cause(stopped)
 	}
 	return err
+}
+
+// sweep removes uploaded files that no package came to use, until ctx ends.
+func (s *Server) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		v, err := s.engine.Do(ctx, simulator.FindFiles{})
+		if err != nil {
+			return
+		}
+		used := v.(map[string]struct{})
+		n, err := s.files.Sweep(ctx, time.Now(), func(id string) bool { _, ok := used[id]; return ok })
+		if err != nil || n > 0 {
+			s.log.Info("unused uploads removed", "files", n, "error", err)
+		}
+	}
 }
 
 func ignore(err, known error) error {

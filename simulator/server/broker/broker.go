@@ -43,6 +43,13 @@ const (
 	ConnectTimeout   = 10 * time.Second // from accepting a connection to its whole CONNECT, TLS and WebSocket included
 )
 
+// Lines about refused connections and messages that are logged: a second for
+// long, and at once. The next line says how many were left out.
+const (
+	LogRate  = 10
+	LogBurst = 100
+)
+
 // Defaults of [Config].
 const (
 	DefaultUplinkRate  = 50  // messages a second of one device
@@ -87,7 +94,9 @@ type Sink interface {
 	Online(d ota.Device)
 	Offline(d ota.Device)
 	// Uplink gets a message on one of the device's up topics, of at most
-	// ota.MaxMessageLen bytes, as it came. The payload belongs to the sink.
+	// ota.MaxMessageLen bytes, as it came. The payload belongs to the sink. When it
+	// returns, a message of QoS 1 is acknowledged; a sink that could not take the
+	// message calls Kick before it returns, and it is not.
 	Uplink(d ota.Device, kind ota.TopicKind, payload []byte)
 }
 
@@ -95,7 +104,7 @@ type Sink interface {
 type Config struct {
 	Directory Directory
 	Sink      Sink
-	Logger    *slog.Logger // nil: silent. Refusals and denials are logged at Warn
+	Logger    *slog.Logger // nil: silent. Refusals and denials are logged at Warn, as many as LogRate allows; no password is
 
 	// MaxConnections bounds the signed-in devices; 0 is no bound. One more is
 	// told "server unavailable".

@@ -37,7 +37,7 @@ func (b *Broker) enter(conn net.Conn) *session {
 		conn.Write(connack(codeVersion))
 	}
 	b.count.refusedMalformed.Add(1)
-	b.log.Warn("connection refused", "remote", remote(conn), "why", err.Error())
+	b.warn("connection refused", "remote", remote(conn), "why", err.Error())
 	return nil
 }
 
@@ -53,7 +53,7 @@ func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
 	}
 	conn.Write(connack(no.code))
 	b.count.refused(no.code)
-	b.log.Warn("sign-in refused", "remote", remote(conn), "username", clip(c.username), "code", no.code, "why", no.text)
+	b.warn("sign-in refused", "remote", remote(conn), "username", clip(c.username), "code", no.code, "why", no.text)
 	return nil
 }
 
@@ -110,6 +110,24 @@ func (b *Broker) admit(s *session) *refusal {
 		<-old.done
 	}
 	return nil
+}
+
+// warn logs what strangers and broken devices cause, which may be without end.
+func (b *Broker) warn(text string, args ...any) {
+	b.logMu.Lock()
+	if b.logPace.take(time.Now()) > 0 {
+		b.logPace.level++ // a line that is left out takes no place
+		b.unlogged++
+		b.logMu.Unlock()
+		return
+	}
+	n := b.unlogged
+	b.unlogged = 0
+	b.logMu.Unlock()
+	if n > 0 {
+		args = append(args, "lines left out before", n)
+	}
+	b.log.Warn(text, args...)
 }
 
 func remote(conn net.Conn) string {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -19,7 +20,8 @@ import (
 // A device publishes on others' topics: nobody gets it, and the sink neither.
 func TestF6Publish(t *testing.T) {
 	c := newCity(lamp, other)
-	b, addr := start(t, c)
+	var log lines
+	b, addr := start(t, c, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	heard, opt := inbox()
 	victim := dial(t, addr, other, opt)
 	if err := settle(victim.Subscribe("/ota/device/upgrade/+/+", 1, nil)); err != nil {
@@ -52,6 +54,9 @@ func TestF6Publish(t *testing.T) {
 		until(t, "the connection is ended for "+topic, func() bool { return !b.Online(lamp) })
 		cl.Disconnect(0)
 	}
+	if got := log.String(); !strings.Contains(got, `"publish refused" device=a1/lamp topic="\"/ota/device/inform/a1/lamp2\""`) {
+		t.Errorf("not logged: %s", got)
+	}
 	if got := c.log(); strings.Count(got, "uplink") != 1 || len(heard) != 0 || !victim.IsConnected() {
 		t.Errorf("events %q, %d messages", got, len(heard))
 	}
@@ -76,7 +81,8 @@ func TestF6OldPassword(t *testing.T) {
 // 1,000 bad clients at once, and a good one that does not notice.
 func TestF6ThousandBadClients(t *testing.T) {
 	c := newCity(lamp)
-	b, addr := start(t, c)
+	var log lines
+	b, addr := start(t, c, func(c *Config) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	heard, opt := inbox()
 	cl := dial(t, addr, lamp, opt)
 	until(t, "online", func() bool { return b.Online(lamp) })
@@ -121,6 +127,28 @@ func TestF6ThousandBadClients(t *testing.T) {
 	if s := b.Stats(); s.Connections != 1 || s.Kicked != 0 {
 		t.Errorf("%+v", s)
 	}
+	got := log.String()
+	if n := strings.Count(got, "\n"); n < LogBurst || n > LogBurst+30*LogRate || !strings.Contains(got, "does not match the device's secret") || strings.Contains(got, strings.Repeat("0", 32)) {
+		t.Errorf("%d lines logged: %.2000s", n, got)
+	}
+}
+
+// lines is a log that tests read.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // Bytes before a good CONNECT: the answer, then the end of the connection.

@@ -28,6 +28,10 @@ type Broker struct {
 	listeners map[net.Listener]struct{}
 	strangers map[net.Conn]struct{} // connections before a good CONNECT
 	sessions  map[ota.Device]*session
+
+	logMu    sync.Mutex
+	logPace  pace
+	unlogged int
 }
 
 // New makes a broker that serves nothing yet. An error names the field of the
@@ -52,6 +56,7 @@ func New(c Config) (*Broker, error) {
 	b := &Broker{
 		config: c, log: log, mochi: mqtt.New(options()), closing: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, strangers: map[net.Conn]struct{}{}, sessions: map[ota.Device]*session{},
+		logPace: pace{rate: LogRate, burst: LogBurst, level: LogBurst},
 	}
 	return b, nil
 }

@@ -244,6 +244,18 @@ func TestSlowSink(t *testing.T) {
 	until(t, "both are there", func() bool { return strings.Contains(c.log(), "uplink lamp 1 1") })
 }
 
+// A message that the sink could not take is not acknowledged.
+func TestUplinkNotTaken(t *testing.T) {
+	c := newCity(lamp)
+	b, addr := start(t, c)
+	c.uplink = func(d ota.Device) { b.Kick(d) }
+	cl := dial(t, addr, lamp)
+	if err := settle(cl.Publish(ota.TopicInform.Of(lamp), 1, false, "1")); err == nil {
+		t.Error("acknowledged")
+	}
+	c.await(t, "online lamp; uplink lamp 1 1; offline lamp")
+}
+
 func TestMaxConnections(t *testing.T) {
 	c := newCity(lamp, other)
 	b, addr := start(t, c, func(c *Config) { c.MaxConnections = 1 })

@@ -35,7 +35,7 @@ func (s *session) handle(cl *mqtt.Client, pk packets.Packet) error {
 		ok = s.unsubscribe(cl, &pk)
 	case packets.Disconnect:
 	default: // a second CONNECT, QoS 2, MQTT 5, or what only a server sends
-		s.broker.log.Warn("connection ended", "device", s.device.String(), "why", fmt.Sprintf("it sent a packet of type %d", pk.FixedHeader.Type))
+		s.broker.warn("connection ended", "device", s.device.String(), "why", fmt.Sprintf("it sent a packet of type %d", pk.FixedHeader.Type))
 	}
 	if !ok {
 		return errEnd
@@ -159,6 +159,6 @@ func (s *session) deny(what, topic, why string) {
 	s.broker.count.denied.Add(1)
 	s.denied++
 	if s.denied&(s.denied-1) == 0 {
-		s.broker.log.Warn(what+" refused", "device", s.device.String(), "topic", clip(topic), "why", why, "times", s.denied)
+		s.broker.warn(what+" refused", "device", s.device.String(), "topic", clip(topic), "why", why, "times", s.denied)
 	}
 }

@@ -170,7 +170,7 @@ func get(t testing.TB, method, url string, headers ...string) (*http.Response, [
 func noise(n int) []byte {
 	b := make([]byte, 0, n+20)
 	for i := 0; len(b) < n; i++ {
-		b = fmt.Appendf(b, "%x,", i*2654435761)
+		b = fmt.Appendf(b, "%x,", uint32(i)*2654435761)
 	}
 	return b[:n]
 }

@@ -203,18 +203,6 @@ func TestUploadBroken(t *testing.T) {
 	}
 }
 
-// A disk that does not take the file: the uploader is told, and no path.
-func TestF8UploadDisk(t *testing.T) {
-	p := newShop(t)
-	if err := os.RemoveAll(p.Store.dir); err != nil {
-		t.Fatal(err)
-	}
-	status, text := p.send(t, newForm().fields(p.mint(t)).file("f", []byte("x")))
-	if status != 500 || !strings.Contains(text, "could not be stored") || strings.Contains(text, p.dir) {
-		t.Errorf("%d %s", status, text)
-	}
-}
-
 // A file is not held in memory.
 func TestUploadStreams(t *testing.T) {
 	p := newShop(t)

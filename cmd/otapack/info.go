@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/leapslot/ota/diff"
+	"github.com/spf13/cobra"
+)
+
+func (e *env) infoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "info FILE",
+		Short: "Say what is in a patch",
+		Long: `Says what is in a patch, from its header and its records. The data itself is not
+looked at: only applying proves it sound.`,
+		Example: `  otapack info update.patch
+  otapack info update.patch -o json`,
+		Args: exactly("FILE"),
+	}
+	output := outputFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		asJSON, err := wantJSON(c, *output)
+		if err != nil {
+			return err
+		}
+		return e.info(args[0], asJSON)
+	}
+	return c
+}
+
+func (e *env) info(path string, asJSON bool) error {
+	f, size, err := open(path, "name a patch")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s, err := diff.Info(f, size)
+	if err != nil {
+		todo := "name a patch"
+		head := make([]byte, 128)
+		n, _ := f.ReadAt(head, 0)
+		if kind := compressedKind(head[:n]); kind != "" {
+			todo = "this is " + kind + " data; name a patch"
+		}
+		return failed(path, err, todo)
+	}
+	if asJSON {
+		return printJSON(e.out, s)
+	}
+	for _, row := range []struct {
+		name  string
+		value any
+	}{
+		{"format", s.Format},
+		{"patch bytes", s.Size},
+		{"new image bytes", s.NewSize},
+		{"old image bytes, at least", s.OldAtLeast},
+		{"control section bytes", s.ControlSection},
+		{"diff section bytes", s.DiffSection},
+		{"extra section bytes", s.ExtraSection},
+		{"records", s.Records},
+		{"bytes changed from the old image", s.DiffBytes},
+		{"bytes sent as they are", s.ExtraBytes},
+	} {
+		if _, err := fmt.Fprintf(e.out, "%-34s%v\n", row.name, row.value); err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
+	}
+	return nil
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("printing: %w", err)
+	}
+	return nil
+}

@@ -100,7 +100,7 @@ func tarred(t testing.TB, members ...member) []byte {
 	return b.Bytes()
 }
 
-// zipped_ packs with data descriptors, as archive/zip does, or without.
+// zipOf packs with data descriptors, as archive/zip does, or without.
 func zipOf(t testing.TB, method uint16, descriptors bool, members ...member) []byte {
 	t.Helper()
 	var b bytes.Buffer

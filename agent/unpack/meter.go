@@ -2,6 +2,7 @@ package unpack
 
 import (
 	"bufio"
+	"fmt"
 	"hash"
 	"io"
 )
@@ -67,8 +68,8 @@ func (f feed) Read(p []byte) (int, error) {
 func (m *meter) read(p []byte) (n int, err error) {
 	for range maxIdleReads {
 		n, err = m.src.Read(p)
-		if n < 0 || n > len(p) {
-			panic("unpack: the package's reader returned an impossible count")
+		if n < 0 || n > len(p) { // a broken reader must not break us
+			n, err = 0, fmt.Errorf("the package's reader returned %d bytes of %d", n, len(p))
 		}
 		if n > 0 || err != nil {
 			break

@@ -130,7 +130,7 @@ func (z *zipped) open() error {
 	if e.flags&(flagEncrypted|flagPatch|flagStrong|flagMasked) != 0 {
 		return fmt.Errorf("%w: zip: encrypted", ErrFormat)
 	}
-	name, extra, err := z.m.strings(int(le16(h[26:])), int(le16(h[28:])))
+	name, extra, err := z.m.nameAndExtra(int(le16(h[26:])), int(le16(h[28:])))
 	if err != nil {
 		return err
 	}

@@ -7,9 +7,9 @@ import (
 
 // In a record of zip these mean "see the zip64 record".
 const (
-	see64  = 0xFFFFFFFF
-	see16  = 0xFFFF
-	extra6 = 0x0001 // the extra field of zip64
+	see64   = 0xFFFFFFFF
+	see16   = 0xFFFF
+	extra64 = 0x0001 // the extra field of zip64
 )
 
 // Systems that made an entry, in the upper byte of "version made by", whose
@@ -69,7 +69,7 @@ func (d *directory) entry() error {
 	}
 	e := zipEntry{flags: le16(h[8:]), method: le16(h[10:]), crc: le32(h[16:]), packed: uint64(le32(h[20:])), size: uint64(le32(h[24:]))}
 	offset := uint64(le32(h[42:]))
-	name, extra, err := d.m.strings(int(le16(h[28:])), int(le16(h[30:])))
+	name, extra, err := d.m.nameAndExtra(int(le16(h[28:])), int(le16(h[30:])))
 	if err != nil {
 		return err
 	}
@@ -99,8 +99,14 @@ func (d *directory) entry() error {
 // said, a regular file, a directory, or a pipe, which is how zip notes what was
 // packed from its standard input.
 func plain(mode uint32) bool {
-	switch mode & 0xF000 {
-	case 0, 0x8000, 0x4000, 0x1000: // in the order of the comment
+	const (
+		typeMask = 0xF000
+		pipe     = 0x1000
+		folder   = 0x4000
+		regular  = 0x8000
+	)
+	switch mode & typeMask {
+	case 0, regular, folder, pipe:
 		return true
 	}
 	return false
@@ -172,7 +178,7 @@ func zip64(extra []byte, values ...*uint64) error {
 		if n > len(extra)-4 {
 			break // some writers pad with what is no field
 		}
-		if id == extra6 {
+		if id == extra64 {
 			field = extra[4 : 4+n]
 			break
 		}
@@ -193,8 +199,8 @@ func zip64(extra []byte, values ...*uint64) error {
 	return nil
 }
 
-// strings reads a name, and checks it, and an extra field.
-func (m *meter) strings(name, extra int) (string, []byte, error) {
+// nameAndExtra reads a name, and checks it, and an extra field.
+func (m *meter) nameAndExtra(name, extra int) (string, []byte, error) {
 	if name > MaxName {
 		return "", nil, fmt.Errorf("%w: a name of %d bytes, at most %d are allowed", ErrFormat, name, MaxName)
 	}

@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/leapslot/ota/platform"
+)
+
+// accept refuses what this device cannot do at all, and bounds how often it
+// tries the same package.
+func (a *Agent) accept(_ context.Context, u *Update) error {
+	n := u.Notice
+	if n.Module != a.system.Name {
+		return fmt.Errorf("module %s cannot be upgraded here: [[module]] configures no installer for it", n.Module)
+	}
+	if len(n.Files) != 1 {
+		return fmt.Errorf("a package of %d files cannot be installed into a slot", len(n.Files))
+	}
+	if n.Stream != nil {
+		return fmt.Errorf("a download over MQTT is not possible with this agent: choose HTTPS for the package")
+	}
+	if tries := a.rec.count(n); tries > a.cfg.Attempts {
+		return fmt.Errorf("version %s failed here %d times, the bound is %d: make a new version", n.Version, tries-1, a.cfg.Attempts)
+	}
+	return nil
+}
+
+// trust is the policy's word on what was announced.
+func (a *Agent) trust(_ context.Context, u *Update) error {
+	return a.cfg.Trust.Check(&u.Notice)
+}
+
+// room finds what would make the writing fail before a byte is written: a slot
+// that is too small, or a running image that is not the patch's source.
+func (a *Agent) room(ctx context.Context, u *Update) error {
+	size, err := a.target(u).Size()
+	if err != nil {
+		return err
+	}
+	if !u.Notice.IsDiff {
+		// A compressed package may be larger than what it holds only by little;
+		// what it holds is bounded again while it is written.
+		if u.Notice.Files[0].Size > size {
+			return fmt.Errorf("the package has %d bytes, slot %s takes %d", u.Notice.Files[0].Size, u.Target, size)
+		}
+		return nil
+	}
+	if free, err := a.cfg.Spool.Free(); err == nil {
+		have, _ := a.cfg.Spool.Size()
+		if need := u.Notice.Files[0].Size - have; need > free {
+			return fmt.Errorf("the patch needs %d bytes more in the state directory, free are %d", need, free)
+		}
+	}
+	return a.checkSource(ctx)
+}
+
+// checkSource compares the running slot with the digest that was recorded when
+// its image was written (S9).
+func (a *Agent) checkSource(ctx context.Context) error {
+	im, ok := a.rec.Images[a.running.Name()]
+	if !ok {
+		if a.cfg.PatchUnknownSource {
+			return nil
+		}
+		return fmt.Errorf("the digest of the running image in slot %s was never recorded, so a patch onto it is refused: run otad doctor --record-slot, or send the full package", a.running.Name())
+	}
+	got, err := digestOf(ctx, a.running, im.Size)
+	if err != nil {
+		return fmt.Errorf("the running slot %s cannot be read: %w", a.running.Name(), err)
+	}
+	if got != im.SHA256 {
+		return fmt.Errorf("the running image in slot %s was modified: SHA-256 %s, recorded is %s; send the full package", a.running.Name(), got, im.SHA256)
+	}
+	return nil
+}
+
+func (a *Agent) target(u *Update) platform.Slot { return a.slot(u.Target) }
+
+func (a *Agent) slot(name string) platform.Slot {
+	if name == a.cfg.Slots[0].Name() {
+		return a.cfg.Slots[0]
+	}
+	return a.cfg.Slots[1]
+}

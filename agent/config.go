@@ -1,0 +1,159 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent/fetch"
+	"github.com/leapslot/ota/platform"
+)
+
+// Defaults and bounds of a [Config].
+const (
+	DefaultAttempts      = 6 // the first try and P36's five
+	DefaultHealthTimeout = 5 * time.Minute
+	sendTimeout          = 30 * time.Second
+	askTimeout           = 30 * time.Second
+	owedRetry            = 30 * time.Second
+)
+
+// Cloud is the agent's end of the wire. *link.Link is the real one.
+type Cloud interface {
+	// Events gives what the cloud sends, and an event of Kind 0 each time the
+	// connection is up. A message that is lost here is sent again by the cloud
+	// when the device next connects.
+	Events() <-chan ota.Event
+	// Send returns nil once the cloud has acknowledged the message.
+	Send(ctx context.Context, kind ota.TopicKind, payload []byte) error
+	// Post sends the message if that is possible at once.
+	Post(kind ota.TopicKind, payload []byte)
+}
+
+// Downloads opens packages. *fetch.Client is the real one.
+type Downloads interface {
+	Open(ctx context.Context, r fetch.Request) (*fetch.Body, error)
+}
+
+// Spool is the one file that a package is kept in while it comes, when it
+// cannot go straight into a slot. *durable.Spool is the real one.
+type Spool interface {
+	io.ReaderAt
+	io.WriterAt
+	Size() (int64, error)
+	Truncate(size int64) error
+	Sync() error
+	// Free is how many bytes more the file system takes.
+	Free() (int64, error)
+}
+
+// Policy says whether a notice may be acted on, before anything of it is
+// fetched. *verify.Trust is the real one.
+type Policy interface {
+	Check(n *ota.Notice) error
+}
+
+// Module is an upgradable part of the device (P8).
+type Module struct {
+	Name string
+	// Version is what the factory installed; it counts until the agent has
+	// installed another.
+	Version string
+	// ReadVersion, when set, asks the running system instead: it is called once
+	// after each start, and a system on trial that is not what its notice said
+	// is sick.
+	ReadVersion func(context.Context) (string, error)
+	// ReportOnly marks a module whose version is reported and that this agent
+	// does not upgrade. Exactly one module of a device is not ReportOnly: the
+	// system in the slots.
+	ReportOnly bool
+}
+
+// Config is what an agent is made of. The interfaces and Slots, Modules and
+// BootID are required.
+type Config struct {
+	Modules   []Module
+	Cloud     Cloud
+	Downloads Downloads
+	Slots     [2]platform.Slot
+	Boot      platform.Boot
+	Power     platform.Power
+	Store     Store
+	Spool     Spool
+	Trust     Policy
+
+	// BootID differs from boot to boot and is the same within one:
+	// /proc/sys/kernel/random/boot_id on Linux.
+	BootID string
+	// Health says whether the system on trial is well; nil: it is when it runs.
+	Health func(context.Context) error
+	// HealthCloud wants the cloud to be reached for a system to be well.
+	HealthCloud bool
+	// HealthTimeout bounds both; 0 is DefaultHealthTimeout.
+	HealthTimeout time.Duration
+	// Attempts is how often one package of a module is tried; 0 is DefaultAttempts.
+	Attempts int
+	// PatchUnknownSource allows a patch onto a running image whose digest nobody
+	// recorded.
+	PatchUnknownSource bool
+	// Log gets what happens; nil is silence.
+	Log *slog.Logger
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Cloud == nil, c.Downloads == nil, c.Slots[0] == nil, c.Slots[1] == nil, c.Boot == nil,
+		c.Power == nil, c.Store == nil, c.Spool == nil, c.Trust == nil:
+		return errors.New("agent: Cloud, Downloads, Slots, Boot, Power, Store, Spool and Trust are all required")
+	case c.BootID == "":
+		return errors.New("agent: BootID is required: without it a boot that fell back looks like one that has not happened yet")
+	case c.Slots[0].Name() == c.Slots[1].Name():
+		return fmt.Errorf("agent: both slots are named %q", c.Slots[0].Name())
+	}
+	seen, systems := map[string]bool{}, 0
+	for _, m := range c.Modules {
+		if err := ota.CheckModule(m.Name); err != nil {
+			return fmt.Errorf("agent: %w", err)
+		}
+		if seen[m.Name] {
+			return fmt.Errorf("agent: module %q is configured twice", m.Name)
+		}
+		seen[m.Name] = true
+		if m.ReadVersion == nil {
+			if err := ota.CheckVersion(m.Version); err != nil {
+				return fmt.Errorf("agent: module %s: %w", m.Name, err)
+			}
+		}
+		if !m.ReportOnly {
+			systems++
+		}
+	}
+	if systems != 1 {
+		return fmt.Errorf("agent: %d modules live in the slots, wanted is exactly one", systems)
+	}
+	return nil
+}
+
+func (c *Config) setDefaults() {
+	if c.HealthTimeout == 0 {
+		c.HealthTimeout = DefaultHealthTimeout
+	}
+	if c.Attempts == 0 {
+		c.Attempts = DefaultAttempts
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// firstMessageID makes message ids of two runs differ.
+func firstMessageID() int64 {
+	var b [3]byte
+	rand.Read(b[:])
+	return int64(b[0])<<16 | int64(b[1])<<8 | int64(b[2])
+}

@@ -1,0 +1,341 @@
+package agent
+
+import (
+	"context"
+	"encoding"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent/fetch"
+	"github.com/leapslot/ota/agent/unpack"
+	"github.com/leapslot/ota/verify"
+)
+
+// A checkpoint is made every checkpointBytes or checkpointTime, whichever comes
+// first: that much, at most, is fetched again after a power cut (W9).
+const (
+	checkpointBytes = 4 << 20
+	checkpointTime  = time.Second
+	copyBuffer      = 128 << 10
+	maxRestarts     = 3 // of a package that changes while it is fetched (N7)
+)
+
+// fetch brings the package: a full image is unpacked straight into the target
+// slot, a patch goes into the spool as it is. What breaks at the reading end is
+// returned; what breaks at the writing end is kept for the Write stage to
+// report, because that is where it broke.
+func (a *Agent) fetch(ctx context.Context, u *Update) error {
+	if u.Digest != "" || u.Broken != "" {
+		return nil
+	}
+	if u.Mark.In == 0 && u.Mark.Spooled == 0 {
+		a.progress(u, 0) // starts the task's timeout in the cloud
+	}
+	for restarts := 0; ; restarts++ {
+		err := a.pullOnce(ctx, u)
+		if !errors.Is(err, fetch.ErrChanged) || restarts == maxRestarts {
+			return err
+		}
+		a.cfg.Log.Warn("starting over: the package changed on the server", "err", err)
+		u.startOver()
+	}
+}
+
+func (u *Update) startOver() { u.Mark, u.Kind, u.Validator = mark{}, "", "" }
+
+// sink is where a package goes: a slot, or the spool.
+type sink interface {
+	io.WriterAt
+	Sync() error
+}
+
+// pull is one walk of the package from the record's mark to its end.
+type pull struct {
+	a     *Agent
+	u     *Update
+	sink  sink
+	limit int64 // bytes that the sink takes
+
+	body   *fetch.Body
+	source *source
+	reader *unpack.Reader
+	pkg    hash.Hash // of the package, fed by reader
+	image  hash.Hash // of the image; nil when those are the same bytes and the same digest, or none is wanted
+	out    int64
+
+	last int64     // package bytes read at the last checkpoint
+	due  time.Time // of the next one
+}
+
+func (a *Agent) pullOnce(ctx context.Context, u *Update) error {
+	p := &pull{a: a, u: u, due: time.Now().Add(checkpointTime)}
+	done, err := p.openSink()
+	if err != nil {
+		u.Broken = err.Error()
+		return nil
+	}
+	defer done()
+	if err := p.openDigests(); err != nil {
+		a.cfg.Log.Warn("starting over: the saved digest cannot be taken up again", "err", err)
+		u.startOver()
+		if err := p.openDigests(); err != nil {
+			return err
+		}
+	}
+	if err := p.openSource(ctx); err != nil {
+		return err
+	}
+	defer p.body.Close()
+	if err := p.openReader(); err != nil {
+		return p.broke(err)
+	}
+	return p.run(ctx)
+}
+
+// openSink opens where the package goes. Only the agent writes there, so that
+// done, which closes it, has nothing left to say.
+func (p *pull) openSink() (done func(), err error) {
+	if p.u.Notice.IsDiff {
+		p.sink, p.limit = p.a.cfg.Spool, p.u.Notice.Files[0].Size
+		return func() {}, nil
+	}
+	slot := p.a.target(p.u)
+	size, err := slot.Size()
+	if err != nil {
+		return nil, err
+	}
+	m, err := slot.Open(true)
+	if err != nil {
+		return nil, fmt.Errorf("slot %s cannot be written: %w", slot.Name(), err)
+	}
+	p.sink, p.limit = m, size
+	return func() { m.Close() }, nil
+}
+
+// openDigests makes the digests as they stood at the mark.
+func (p *pull) openDigests() (err error) {
+	if p.pkg, err = verify.NewDigest(p.u.Notice.SignMethod); err != nil {
+		return err
+	}
+	if p.image, err = verify.NewDigest(ota.SHA256); err != nil {
+		return err
+	}
+	if p.u.Mark.In == 0 {
+		return nil
+	}
+	if err := restore(p.pkg, p.u.Mark.Package); err != nil {
+		return err
+	}
+	if p.u.Notice.IsDiff {
+		return nil
+	}
+	return restore(p.image, p.u.Mark.Image)
+}
+
+// openSource connects what is spooled already and the network.
+func (p *pull) openSource(ctx context.Context) error {
+	u, f := p.u, p.u.Notice.Files[0]
+	from := p.a.spoolEnd(u)
+	body, err := p.a.cfg.Downloads.Open(ctx, fetch.Request{
+		URL: f.URL, Size: f.Size, Offset: from, Validator: u.Validator,
+		Fresh: func(ctx context.Context) (string, error) { return p.a.freshURL(ctx, u) },
+	})
+	if err != nil {
+		return err
+	}
+	p.body, p.last, p.out = body, from, u.Mark.Out
+	p.source = &source{body: body, spool: p.a.cfg.Spool, at: u.Mark.In, from: from}
+	p.source.keep = p.mayHaveSpool()
+	return nil
+}
+
+// mayHaveSpool decides whether the package is kept in the spool while it
+// comes. Patches go there anyway and raw images need none, since they resume at
+// every byte.
+func (p *pull) mayHaveSpool() bool {
+	u := p.u
+	if u.Notice.IsDiff || u.Kind == unpack.Raw.String() {
+		return false
+	}
+	free, err := p.a.cfg.Spool.Free()
+	have, err2 := p.a.cfg.Spool.Size()
+	return err == nil && err2 == nil && u.Notice.Files[0].Size-have+spoolReserve <= free
+}
+
+func (p *pull) openReader() (err error) {
+	u := p.u
+	switch {
+	case u.Notice.IsDiff:
+		p.reader, err = unpack.Continue(unpack.Raw, p.source, p.pkg, p.limit, u.Mark.In, u.Mark.Out)
+	case u.Mark.In == 0:
+		p.reader, err = unpack.Open(p.source, p.pkg, p.limit)
+	default:
+		kind, kerr := unpack.ParseKind(u.Kind)
+		if kerr != nil {
+			return kerr
+		}
+		p.reader, err = unpack.Continue(kind, p.source, p.pkg, p.limit, u.Mark.In, u.Mark.Out)
+	}
+	if err != nil {
+		return err
+	}
+	kind := p.reader.Kind()
+	if kind == unpack.Raw {
+		p.source.keep = false
+		if u.Notice.IsDiff || u.Notice.SignMethod == ota.SHA256 {
+			p.image = nil // the same bytes, the same digest
+		}
+	}
+	u.Kind = kind.String()
+	p.a.cfg.Log.Info("package", "kind", u.Kind, "from", p.source.from, "resumes", p.resumes(kind))
+	return nil
+}
+
+// resumes says from where this package would go on after a cut.
+func (p *pull) resumes(kind unpack.Kind) string {
+	switch {
+	case kind == unpack.Raw:
+		return "at every checkpoint"
+	case p.source.keep:
+		return "from the spool"
+	case kind.Resumable():
+		return "at frame boundaries: the state directory has no room for a spool"
+	}
+	return "from the start: the state directory has no room for a spool"
+}
+
+// run copies the image into the sink until the package ends.
+func (p *pull) run(ctx context.Context) error {
+	buf := make([]byte, copyBuffer)
+	for {
+		n, err := p.reader.Read(buf)
+		if n > 0 {
+			if werr := p.put(buf[:n]); werr != nil {
+				p.u.Broken = werr.Error()
+				return nil
+			}
+		}
+		if cerr := ctx.Err(); cerr != nil {
+			return cerr
+		}
+		if err == io.EOF {
+			return p.finish()
+		}
+		if err != nil {
+			return p.broke(err)
+		}
+		if err := p.checkpoint(); err != nil || p.u.Broken != "" {
+			return err
+		}
+		p.a.progress(p.u, p.u.percent(p.source.at))
+	}
+}
+
+func (p *pull) put(b []byte) error {
+	if _, err := p.sink.WriteAt(b, p.out); err != nil {
+		return fmt.Errorf("writing at byte %d: %w", p.out, err)
+	}
+	if p.image != nil {
+		p.image.Write(b)
+	}
+	p.out += int64(len(b))
+	return nil
+}
+
+// broke tells the two ends apart: an error of the source is the download's. An
+// error of the unpacker is the package's, but it may be that the transfer
+// damaged it: so the rest is read too, and the Verify stage decides.
+func (p *pull) broke(err error) error {
+	if p.source.err != nil {
+		return p.source.err
+	}
+	p.u.Broken = err.Error()
+	if p.reader == nil || p.reader.Drain() != nil {
+		return nil // the digest stays unknown, and Write says what broke
+	}
+	p.u.Digest = hex.EncodeToString(p.pkg.Sum(nil))
+	return nil
+}
+
+// finish notes what came, for Verify and Write.
+func (p *pull) finish() error {
+	if err := p.sink.Sync(); err != nil {
+		p.u.Broken = fmt.Sprintf("syncing: %v", err)
+		return nil
+	}
+	p.u.Digest = hex.EncodeToString(p.pkg.Sum(nil))
+	if !p.u.Notice.IsDiff {
+		sum := p.image
+		if sum == nil {
+			sum = p.pkg
+		}
+		p.u.Image = Image{Size: p.out, SHA256: hex.EncodeToString(sum.Sum(nil)), Version: p.u.Notice.Version}
+	}
+	p.u.Mark = mark{In: p.source.at, Out: p.out}
+	p.a.progress(p.u, p.u.percent(p.source.at))
+	return nil
+}
+
+// checkpoint makes what has come so far survive a power cut, when one is due.
+// First the bytes are synced, then the record says that they are there.
+func (p *pull) checkpoint() error {
+	if p.source.at-p.last < p.a.checkpointBytes && time.Now().Before(p.due) {
+		return nil
+	}
+	in, here := p.reader.Boundary()
+	if !here && !p.source.keep {
+		return nil // due at the next boundary
+	}
+	m := p.u.Mark
+	if here {
+		if err := p.sink.Sync(); err != nil {
+			p.u.Broken = fmt.Sprintf("syncing: %v", err)
+			return nil
+		}
+		var err error
+		if m, err = p.mark(in); err != nil {
+			return err
+		}
+	}
+	if p.source.keep {
+		if err := p.a.cfg.Spool.Sync(); err != nil {
+			return fmt.Errorf("syncing the spool: %w", err)
+		}
+		m.Spooled = p.source.at
+	}
+	p.u.Mark, p.u.Validator, p.u.Stalls = m, p.body.Validator(), 0
+	p.last, p.due = p.source.at, time.Now().Add(checkpointTime)
+	if err := p.a.cfg.Store.Save(p.a.rec.encode()); err != nil {
+		return fmt.Errorf("the state of the download cannot be saved: %w", err)
+	}
+	return nil
+}
+
+func (p *pull) mark(in int64) (m mark, err error) {
+	m.In, m.Out = in, p.out
+	if m.Package, err = p.pkg.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+		return m, err
+	}
+	if p.u.Notice.IsDiff {
+		return m, nil
+	}
+	h := p.image
+	if h == nil {
+		h = p.pkg
+	}
+	m.Image, err = h.(encoding.BinaryMarshaler).MarshalBinary()
+	return m, err
+}
+
+func restore(h hash.Hash, state []byte) error {
+	u, ok := h.(encoding.BinaryUnmarshaler)
+	if !ok {
+		return errors.New("this digest has no state to restore")
+	}
+	return u.UnmarshalBinary(state)
+}

@@ -1,0 +1,157 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/leapslot/ota"
+)
+
+// Idle is the stage that a status shows when no update is under way.
+const Idle Stage = "idle"
+
+// Status is what the agent does now, for people and scripts to read.
+type Status struct {
+	Module  string            `json:"module"`  // the module that lives in the slots
+	Version string            `json:"version"` // that runs
+	Modules map[string]string `json:"modules"` // all of them with their versions
+	Slot    string            `json:"slot"`    // that runs
+	Stage   Stage             `json:"stage"`
+	Percent int               `json:"percent"`
+	Notice  *Announced        `json:"notice"` // what is being installed; null when idle
+	Last    *Result           `json:"last"`   // how the last update ended; null when there was none
+	Online  bool              `json:"online"` // the cloud was reached since the start
+	Owed    int               `json:"owed"`   // messages that the cloud does not have yet
+}
+
+// Announced is what a status says of a notice.
+type Announced struct {
+	Module  string `json:"module"`
+	Version string `json:"version"`
+	Size    int64  `json:"size"` // bytes of the package
+	Diff    bool   `json:"diff"`
+}
+
+func announced(n ota.Notice) *Announced {
+	return &Announced{n.Module, n.Version, n.TotalSize(), n.IsDiff}
+}
+
+// publish makes the present state the one that Status gives.
+func (a *Agent) publish() {
+	s := Status{Module: a.system.Name, Version: a.versions[a.system.Name], Modules: map[string]string{},
+		Slot: a.running.Name(), Stage: Idle, Online: a.online, Owed: len(a.rec.Owed)}
+	for m, v := range a.versions {
+		s.Modules[m] = v
+	}
+	if u := a.rec.Update; u != nil {
+		s.Stage, s.Percent, s.Notice = u.Stage, a.meter.now, announced(u.Notice)
+	}
+	if n := len(a.rec.History); n > 0 {
+		last := a.rec.History[n-1]
+		s.Last = &last
+	}
+	history := append([]Result(nil), a.rec.History...)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.status, a.history = s, history
+}
+
+// Status gives what the agent does now.
+func (a *Agent) Status() Status {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status
+}
+
+// History gives how the last updates ended, the newest last.
+func (a *Agent) History() []Result {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.history
+}
+
+func (a *Agent) setCancel(c context.CancelCauseFunc) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.cancel = c
+}
+
+// Cancel stops the update that is under way: it fails in the stage it is in,
+// with [ErrCancelled] as its reason. [ErrIdle] when there is none, [ErrTooLate]
+// once the boot loader was told to start the new system.
+func (a *Agent) Cancel() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.status.Stage == Idle:
+		return ErrIdle
+	case a.cancel == nil:
+		return ErrTooLate
+	}
+	a.cancel(ErrCancelled)
+	return nil
+}
+
+// ask is a caller's wish to ask the cloud now.
+type ask struct {
+	answer chan found
+}
+
+type found struct {
+	notice *Announced
+	err    error
+}
+
+// Check asks the cloud for an upgrade now, and gives what it announces, nil for
+// nothing. What it announces is then installed. [ErrBusy] while an update is
+// under way.
+func (a *Agent) Check(ctx context.Context) (*Announced, error) {
+	q := ask{make(chan found, 1)}
+	for {
+		if a.Status().Stage != Idle {
+			return nil, ErrBusy
+		}
+		select {
+		case a.asks <- q:
+			select {
+			case f := <-q.answer:
+				return f.notice, f.err
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// ask asks for the module in the slots and waits for the answer.
+func (a *Agent) ask(ctx context.Context) found {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	if err := a.cfg.Cloud.Send(ctx, ota.TopicGet, ota.Get{ID: a.id(), Module: a.system.Name}.Encode()); err != nil {
+		return found{err: fmt.Errorf("the cloud cannot be asked: %w", err)}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return found{err: fmt.Errorf("the cloud did not answer within %v", askTimeout)}
+		case ev := <-a.cfg.Cloud.Events():
+			a.take(ev)
+			if ev.Kind != ota.TopicGetReply {
+				continue
+			}
+			n, _, err := ota.DecodeNotice(ev.Payload)
+			switch {
+			case errors.Is(err, ota.ErrNothing):
+				return found{}
+			case err != nil:
+				return found{err: err}
+			case n.Version == a.versions[n.Module]:
+				return found{}
+			}
+			return found{notice: announced(n)}
+		}
+	}
+}

@@ -1,0 +1,556 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent/fetch"
+	"github.com/leapslot/ota/platform"
+	"github.com/leapslot/ota/platform/durable"
+	"github.com/leapslot/ota/platform/files"
+	"github.com/leapslot/ota/verify"
+)
+
+// world is a device of real files and a real boot loader's logic, a real
+// package server, and a cloud. The cloud is a stand-in, because the tests here
+// want the power cut between any two messages; the real one is in the tests of
+// cmd/otad and in the demo.
+type world struct {
+	t        *testing.T
+	dir      string
+	old, new []byte
+	notice   ota.Notice
+	pkg      []byte // what the server has
+	server   *httptest.Server
+	cloud    *cloud
+	cut      *cutter
+	boots    int
+	policy   Policy
+	allow    bool // patches onto unknown sources
+	change   func(*Config)
+
+	mu     sync.Mutex
+	ranges []string // of the requests to the server
+	bad    func(w http.ResponseWriter, r *http.Request) bool
+}
+
+const (
+	oldVersion = "1.0.0"
+	newVersion = "2.0.0"
+	slotSize   = 2 << 20
+	imageSize  = 1<<20 + 4321
+)
+
+func image(seed int64, mark string) []byte {
+	b := make([]byte, imageSize)
+	rand.New(rand.NewSource(seed)).Read(b)
+	copy(b, mark)
+	return b
+}
+
+// newWorld makes a device that runs the old image from slot a, and a task that
+// updates it with pkg to the new one.
+func newWorld(t *testing.T, pkg, newImage []byte, isDiff bool) *world {
+	t.Helper()
+	w := &world{t: t, dir: fastDir(t), old: image(1, "OLD"), new: newImage, pkg: pkg, cut: &cutter{}, policy: anyPolicy{}}
+	w.write("a.img", append(bytes.Clone(w.old), make([]byte, slotSize-len(w.old))...))
+	w.write("b.img", make([]byte, slotSize))
+	w.server = httptest.NewServer(http.HandlerFunc(w.serve))
+	t.Cleanup(w.server.Close)
+	w.announce(pkg, isDiff)
+	w.cloud = &cloud{w: w, events: make(chan ota.Event, 64)}
+	store := w.store()
+	slot, err := files.NewSlot("a", w.path("a.img"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := RecordSlot(t.Context(), store, slot, int64(len(w.old))); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// fastDir is in memory where there is such a file system: what a cut loses is
+// decided by cutter, and thousands of real fsyncs would say nothing more.
+func fastDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "agent")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func (w *world) announce(pkg []byte, isDiff bool) {
+	h, _ := verify.NewDigest(ota.SHA256)
+	h.Write(pkg)
+	w.notice = ota.Notice{ID: 1, Module: ota.DefaultModule, Version: newVersion, IsDiff: isDiff, SignMethod: ota.SHA256,
+		Files: []ota.File{{Size: int64(len(pkg)), URL: w.server.URL + "/pkg", Sign: fmt.Sprintf("%x", h.Sum(nil))}}}
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+func (w *world) write(name string, b []byte) {
+	if err := os.WriteFile(w.path(name), b, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	w.ranges = append(w.ranges, r.Header.Get("Range"))
+	bad := w.bad
+	w.mu.Unlock()
+	if bad != nil && bad(rw, r) {
+		return
+	}
+	rw.Header().Set("ETag", `"1"`)
+	http.ServeContent(rw, r, "", time.Time{}, bytes.NewReader(w.pkg))
+}
+
+func (w *world) store() *durable.Pair {
+	pair, err := durable.OpenPair(w.dir, "record")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return pair
+}
+
+func (w *world) machine() *files.Boot {
+	m, err := files.Open(w.dir, []string{"a", "b"}, "a", 3)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return m
+}
+
+// boot starts the machine once and lets the agent run until it restarts, the
+// power is cut, or there is nothing left to do. It reports whether the machine
+// is to be started again.
+func (w *world) boot() (again bool) {
+	w.t.Helper()
+	w.boots++
+	m := w.machine()
+	if _, err := m.PowerOn(); err != nil {
+		w.t.Fatal(err)
+	}
+	if bytes.HasPrefix(w.runs(m), []byte("DEAD")) {
+		return true // a watchdog, or an impatient user
+	}
+	id, err := m.BootID()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a, err := New(w.config(m, id))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a.checkpointBytes = 256 << 10
+	w.cloud.connect()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	defer cancel()
+	go func() { // stops the agent when all is said
+		for ctx.Err() == nil {
+			if s := a.Status(); s.Stage == Idle && s.Owed == 0 && w.cloud.settled() {
+				cancel()
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	defer func() {
+		if r := recover(); r != nil {
+			if r != errPowerCut {
+				panic(r)
+			}
+			again = true
+		}
+	}()
+	err = a.Run(ctx)
+	if err != nil && !errors.Is(err, ErrReboot) {
+		w.t.Fatalf("boot %d: %v", w.boots, err)
+	}
+	return errors.Is(err, ErrReboot)
+}
+
+func (w *world) config(m platform.Boot, bootID string) Config {
+	slot := func(name string) platform.Slot {
+		s, err := files.NewSlot(name, w.path(name+".img"), 0)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return &cutSlot{s, w.cut}
+	}
+	spool, err := durable.OpenSpool(w.path("spool"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { spool.Close() })
+	client, err := fetch.New(fetch.Options{Retries: -1})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	c := Config{
+		Modules: []Module{{Name: ota.DefaultModule, Version: oldVersion}},
+		Cloud:   w.cloud, Downloads: client,
+		Slots: [2]platform.Slot{slot("a"), slot("b")},
+		Boot:  &cutBoot{m, w.cut}, Power: cutPower{w.cut},
+		Store: &cutStore{w.store(), w.dir, w.cut}, Spool: &cutSpool{spool, w.cut},
+		Trust: w.policy, BootID: bootID, HealthTimeout: 5 * time.Second, HealthCloud: true,
+		PatchUnknownSource: w.allow,
+		Health:             func(context.Context) error { return w.health(m) },
+	}
+	if w.change != nil {
+		w.change(&c)
+	}
+	return c
+}
+
+// health looks at the system that runs: the image says whether it is sick.
+func (w *world) health(m platform.Boot) error {
+	switch b := w.runs(m); {
+	case bytes.HasPrefix(b, []byte("SICK")):
+		return errors.New("the application does not start")
+	case bytes.HasPrefix(b, []byte("DIES")):
+		panic(errPowerCut)
+	}
+	return nil
+}
+
+// runs is the image in the running slot.
+func (w *world) runs(m platform.Boot) []byte {
+	name, err := m.Running()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b, err := os.ReadFile(w.path(name + ".img"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b[:imageSize]
+}
+
+// live starts the machine again and again until there is nothing left to do.
+func (w *world) live() {
+	w.t.Helper()
+	for w.boot() {
+		if w.boots > 40 {
+			w.t.Fatalf("after %d boots it is still not over; the cloud heard %v", w.boots, w.cloud.heard())
+		}
+	}
+}
+
+// lives boots once more, as a device does some day, and says what runs then.
+func (w *world) lives() (isNew bool) {
+	w.t.Helper()
+	m := w.machine()
+	if _, err := m.PowerOn(); err != nil {
+		w.t.Fatal(err)
+	}
+	switch b := w.runs(m); {
+	case bytes.Equal(b, w.old):
+		return false
+	case bytes.Equal(b, w.new):
+		return true
+	}
+	w.t.Fatalf("neither the old nor the new image runs; the cloud heard %v", w.cloud.heard())
+	return false
+}
+
+type anyPolicy struct{}
+
+func (anyPolicy) Check(*ota.Notice) error { return nil }
+
+// cloud is the stand-in for the other end: it announces its one task at each
+// connection until it has heard the end of it.
+type cloud struct {
+	w      *world
+	events chan ota.Event
+
+	mu    sync.Mutex
+	log   []string // steps and versions, as they arrived
+	ended bool
+	quiet bool // it announces nothing at connections
+
+	keepEvents bool // what is queued stays at a connection
+	fresh      string
+}
+
+func (c *cloud) connect() {
+	for len(c.events) > 0 && !c.keepEvents {
+		<-c.events
+	}
+	c.events <- ota.Event{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.ended && !c.quiet {
+		push, err := ota.EncodePush(c.w.notice)
+		if err != nil {
+			panic(err)
+		}
+		c.events <- ota.Event{Kind: ota.TopicUpgrade, Payload: push}
+	}
+}
+
+func (c *cloud) Events() <-chan ota.Event { return c.events }
+
+func (c *cloud) Post(kind ota.TopicKind, payload []byte) {
+	c.w.cut.effect("post")
+	c.hear(kind, payload)
+}
+
+func (c *cloud) Send(_ context.Context, kind ota.TopicKind, payload []byte) error {
+	c.w.cut.effect("send")
+	c.hear(kind, payload)
+	c.w.cut.effect("acknowledge")
+	return nil
+}
+
+func (c *cloud) hear(kind ota.TopicKind, payload []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch kind {
+	case ota.TopicProgress:
+		p, err := ota.DecodeProgress(payload)
+		if err != nil {
+			panic(err)
+		}
+		c.log = append(c.log, p.Step.String())
+		c.ended = c.ended || p.Step.Failed()
+	case ota.TopicInform:
+		m, err := ota.DecodeInform(payload)
+		if err != nil {
+			panic(err)
+		}
+		c.log = append(c.log, m.Version)
+		c.ended = c.ended || m.Version == newVersion
+	case ota.TopicGet:
+		get, err := ota.DecodeGet(payload)
+		if err != nil {
+			panic(err)
+		}
+		c.log = append(c.log, "get")
+		c.answer(get.ID)
+	}
+}
+
+func (c *cloud) answer(id string) {
+	var n *ota.Notice
+	if !c.ended {
+		fresh := c.w.notice
+		fresh.Files = append([]ota.File(nil), fresh.Files...)
+		if c.fresh != "" {
+			fresh.Files[0].URL = c.fresh
+		}
+		n = &fresh
+	}
+	reply, err := ota.EncodeGetReply(id, n)
+	if err != nil {
+		panic(err)
+	}
+	c.events <- ota.Event{Kind: ota.TopicGetReply, Payload: reply}
+}
+
+func (c *cloud) settled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.ended && len(c.events) == 0
+}
+
+// heard is what arrived, without the percentages in between and without what
+// was sent again.
+func (c *cloud) heard() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []string
+	for _, s := range c.log {
+		step, err := ota.ParseStep(s)
+		if s == "get" || err == nil && step >= 0 && step < 100 || len(out) > 0 && out[len(out)-1] == s {
+			continue
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (c *cloud) all() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return strings.Join(c.log, " ")
+}
+
+// cutter cuts the power before the k-th outside effect.
+type cutter struct {
+	k, n  int
+	torn  bool // a write that is cut is half done
+	loses bool // a cut forgets writes that were not synced
+	rng   *rand.Rand
+	lost  []func() // undo what was not synced
+
+	cutNow atomic.Bool // the next effect
+}
+
+var errPowerCut = errors.New("power cut")
+
+// effect is called before each outside effect.
+func (c *cutter) effect(string) {
+	if c.hit() {
+		c.off()
+	}
+}
+
+func (c *cutter) hit() bool {
+	c.n++
+	return c.cutNow.Swap(false) || c.k > 0 && c.n == c.k
+}
+
+func (c *cutter) off() {
+	if c.loses {
+		for i := len(c.lost) - 1; i >= 0; i-- {
+			if c.rng.Intn(2) == 0 {
+				c.lost[i]()
+			}
+		}
+	}
+	c.lost = nil
+	panic(errPowerCut)
+}
+
+// namedSlot is a slot by another name.
+type namedSlot struct{ platform.Slot }
+
+func (namedSlot) Name() string { return "other" }
+
+type cutSlot struct {
+	platform.Slot
+	cut *cutter
+}
+
+func (s *cutSlot) Open(write bool) (platform.Medium, error) {
+	m, err := s.Slot.Open(write)
+	if err != nil {
+		return nil, err
+	}
+	return &cutMedium{m, s.cut}, nil
+}
+
+type cutMedium struct {
+	platform.Medium
+	cut *cutter
+}
+
+func (m *cutMedium) WriteAt(p []byte, off int64) (int, error) { return m.cut.writeAt(m.Medium, p, off) }
+
+func (m *cutMedium) Sync() error {
+	m.cut.effect("sync")
+	m.cut.lost = nil
+	return m.Medium.Sync()
+}
+
+type readWriterAt interface {
+	io.ReaderAt
+	io.WriterAt
+}
+
+// writeAt writes with the faults that a cut brings.
+func (c *cutter) writeAt(to readWriterAt, p []byte, off int64) (int, error) {
+	if c.loses {
+		before := make([]byte, len(p))
+		n, _ := to.ReadAt(before, off)
+		c.lost = append(c.lost, func() { to.WriteAt(before[:n], off) })
+	}
+	if c.hit() {
+		if c.torn {
+			to.WriteAt(p[:len(p)/2], off)
+		}
+		c.off()
+	}
+	return to.WriteAt(p, off)
+}
+
+type cutSpool struct {
+	*durable.Spool
+	cut *cutter
+}
+
+func (s *cutSpool) WriteAt(p []byte, off int64) (int, error) { return s.cut.writeAt(s.Spool, p, off) }
+func (s *cutSpool) Sync() error {
+	s.cut.effect("sync spool")
+	s.cut.lost = nil
+	return s.Spool.Sync()
+}
+func (s *cutSpool) Truncate(n int64) error {
+	s.cut.effect("truncate")
+	return s.Spool.Truncate(n)
+}
+
+type cutBoot struct {
+	platform.Boot
+	cut *cutter
+}
+
+func (b *cutBoot) Try(slot string) error {
+	b.cut.effect("try")
+	return b.Boot.Try(slot)
+}
+
+func (b *cutBoot) Keep() error {
+	b.cut.effect("keep")
+	return b.Boot.Keep()
+}
+
+type cutPower struct{ cut *cutter }
+
+func (p cutPower) Reboot(context.Context) error {
+	p.cut.effect("reboot")
+	return nil
+}
+
+type cutStore struct {
+	*durable.Pair
+	dir string
+	cut *cutter
+}
+
+// Save tears the copy that it was writing when the power is cut: half of it is
+// there.
+func (s *cutStore) Save(b []byte) error {
+	if !s.cut.hit() {
+		return s.Pair.Save(b)
+	}
+	if s.cut.torn {
+		before := s.copies()
+		if err := s.Pair.Save(b); err != nil {
+			return err
+		}
+		for i, now := range s.copies() {
+			if !bytes.Equal(now, before[i]) {
+				os.WriteFile(s.name(i), now[:len(now)/2], 0o600)
+			}
+		}
+	}
+	s.cut.off()
+	return nil
+}
+
+func (s *cutStore) name(i int) string { return filepath.Join(s.dir, fmt.Sprintf("record.%d", i)) }
+
+func (s *cutStore) copies() (c [2][]byte) {
+	for i := range c {
+		c[i], _ = os.ReadFile(s.name(i))
+	}
+	return c
+}

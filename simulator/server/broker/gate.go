@@ -33,10 +33,10 @@ func (b *Broker) enter(conn net.Conn) *session {
 			return b.signIn(conn, c, rest)
 		}
 	}
+	b.count.refusedMalformed.Add(1)
 	if errors.Is(err, errVersion) {
 		conn.Write(connack(codeVersion))
 	}
-	b.count.refusedMalformed.Add(1)
 	b.warn("connection refused", "remote", remote(conn), "why", err.Error())
 	return nil
 }
@@ -51,8 +51,8 @@ func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
 			return s
 		}
 	}
+	b.count.refused(no.code) // before the answer: who has that finds itself counted
 	conn.Write(connack(no.code))
-	b.count.refused(no.code)
 	b.warn("sign-in refused", "remote", remote(conn), "username", clip(c.username), "code", no.code, "why", no.text)
 	return nil
 }

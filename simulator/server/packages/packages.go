@@ -42,7 +42,7 @@ type Config struct {
 	MaxDownloads int   // at the same time; 0 is no bound. One more gets 503 with Retry-After
 
 	Clock    func() time.Time // nil: time.Now. It decides what has expired
-	Logger   *slog.Logger     // nil: silent. No URL and no field of a form is ever logged
+	Logger   *slog.Logger     // nil: silent. No URL and no value of a form is ever logged
 	Download func(Download)   // nil, or called after each download request with a good URL; must not block
 }
 

@@ -133,7 +133,8 @@ func (s *Store) broken(err error) error {
 	if errors.As(err, &long) {
 		return s.tooLarge()
 	}
-	return refuse(http.StatusBadRequest, "IncompleteBody", "the form ends early or is malformed: %.200s", err.Error())
+	// The error's own text would quote the form, and with it a signature.
+	return refuse(http.StatusBadRequest, "IncompleteBody", "the form ends early or is malformed")
 }
 
 func (s *Store) orBroken(err error) error {

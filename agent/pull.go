@@ -22,6 +22,7 @@ const (
 	checkpointBytes = 4 << 20
 	checkpointTime  = time.Second
 	copyBuffer      = 128 << 10
+	maxEmptyReads   = 100
 	maxRestarts     = 3 // of a package that changes while it is fetched (N7)
 )
 
@@ -212,9 +213,10 @@ func (p *pull) resumes(kind unpack.Kind) string {
 // run copies the image into the sink until the package ends.
 func (p *pull) run(ctx context.Context) error {
 	buf := make([]byte, copyBuffer)
-	for {
+	for empty := 0; ; {
 		n, err := p.reader.Read(buf)
-		if n > 0 {
+		if empty++; n > 0 {
+			empty = 0
 			if werr := p.put(buf[:n]); werr != nil {
 				p.u.Broken = werr.Error()
 				return nil
@@ -225,6 +227,9 @@ func (p *pull) run(ctx context.Context) error {
 		}
 		if err == io.EOF {
 			return p.finish()
+		}
+		if err == nil && empty > maxEmptyReads {
+			err = io.ErrNoProgress
 		}
 		if err != nil {
 			return p.broke(err)

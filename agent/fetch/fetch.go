@@ -66,7 +66,7 @@ type Options struct {
 	IdleTimeout   time.Duration // silence after which an attempt is cut
 	Retries       int           // attempts after the first without progress; -1 is none
 	MaxRetryAfter time.Duration // the most that a server's Retry-After is obeyed
-	Proxy         string        // "" as the environment says (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), "direct" none, or http://, https://, socks5://[user:password@]host:port
+	Proxy         string        // "" or "environment" as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say, "direct" none, or http://, https://, socks5://[user:password@]host:port
 	TLS           *tls.Config   // RootCAs, Certificates; nil is the system's roots. InsecureSkipVerify is refused
 
 	// Dial makes the TCP connections, through one network interface for

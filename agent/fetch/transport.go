@@ -46,14 +46,14 @@ func newTransport(opt Options) (*http.Transport, error) {
 
 func proxyFunc(proxy string) (func(*http.Request) (*url.URL, error), error) {
 	switch proxy {
-	case "":
+	case "", "environment":
 		return http.ProxyFromEnvironment, nil
 	case "direct":
 		return nil, nil
 	}
 	u, err := url.Parse(proxy)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5") {
-		return nil, fmt.Errorf(`proxy %s is not "direct" or http://, https:// or socks5://[user:password@]host:port`, Redact(proxy))
+		return nil, fmt.Errorf(`proxy %s is not "environment", "direct" or http://, https:// or socks5://[user:password@]host:port`, Redact(proxy))
 	}
 	return http.ProxyURL(u), nil
 }

@@ -45,9 +45,22 @@ func TestHTTP2(t *testing.T) {
 	s := httptest.NewUnstartedServer(m)
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = quiet()
+	closed := make(chan bool, 10)
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed {
+			closed <- true
+		}
+	}
 	s.StartTLS()
 	defer s.Close()
 	whole(t, client(t, Options{TLS: &tls.Config{RootCAs: pool(s.Certificate())}}), request(s, file), file)
+	for range 2 { // by the client: the server is still there
+		select {
+		case <-closed:
+		case <-time.After(5 * time.Second):
+			t.Error("a connection stays open after the download")
+		}
+	}
 	if major.Load() != 2 {
 		t.Errorf("spoke HTTP/%d", major.Load())
 	}

@@ -72,7 +72,7 @@ type Config struct {
 	CA          []byte          // PEM; nil is the system's list. Only with mqtts and wss, like the next two
 	ClientCert  []byte          // PEM, together with ClientKey
 	ClientKey   []byte
-	Proxy       string        // "" none, "environment" as HTTPS_PROXY and NO_PROXY say, or http:// or socks5://[user:password@]host:port
+	Proxy       string        // "" or "direct" none, "environment" as HTTPS_PROXY and NO_PROXY say, or http:// or socks5://[user:password@]host:port
 	KeepAlive   time.Duration // 0 is DefaultKeepAlive
 	Log         *slog.Logger  // nil is silent
 
@@ -143,7 +143,8 @@ func New(cfg Config) (*Link, error) {
 // Events gives what the cloud sends on the device's topics, and an event of
 // Kind 0 for each new connection: by then Send works. At most 64 events and
 // 1 MiB wait; the oldest messages make room, news of a connection never do
-// (several in a row are one). The channel is never closed.
+// (several in a row are one). A message may come before the news of the
+// connection that brought it. The channel is never closed.
 func (l *Link) Events() <-chan ota.Event { return l.events }
 
 // Dropped counts the messages that were lost because nobody received them.
@@ -201,7 +202,7 @@ func (l *Link) await(ctx context.Context) (*session, error) {
 // proxyFunc gives the proxy on the way to an address; nil is none.
 func proxyFunc(proxy string) (func(addr string) (*url.URL, error), error) {
 	switch proxy {
-	case "":
+	case "", "direct":
 		return func(string) (*url.URL, error) { return nil, nil }, nil
 	case "environment":
 		return func(addr string) (*url.URL, error) {
@@ -217,7 +218,7 @@ func proxyFunc(proxy string) (func(addr string) (*url.URL, error), error) {
 	}
 	u, err := url.Parse(proxy)
 	if err != nil || !proxyOK(u) {
-		return nil, errors.New(`the proxy is not "environment", http://host:port or socks5://host:port, with user:password@ before the host where needed`)
+		return nil, errors.New(`the proxy is not "direct", "environment", http://host:port or socks5://host:port, with user:password@ before the host where needed`)
 	}
 	return func(string) (*url.URL, error) { return u, nil }, nil
 }

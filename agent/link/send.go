@@ -38,7 +38,7 @@ func (l *Link) Send(ctx context.Context, kind ota.TopicKind, payload []byte) err
 }
 
 // Post publishes with QoS 0 if that is possible at once; else the message is
-// dropped. It never blocks.
+// dropped. It never blocks, and it arrives before a message that is sent later.
 func (l *Link) Post(kind ota.TopicKind, payload []byte) {
 	topic, err := l.topic(kind, payload)
 	if err != nil {

@@ -61,6 +61,9 @@ func (l *Link) connect(ctx context.Context) (*session, error) {
 		s.keep()
 	}
 	if err := token.Error(); err != nil {
+		if ctx.Err() != nil {
+			return nil, explain(0, context.Cause(ctx))
+		}
 		var code byte
 		if t, ok := token.(*mqtt.ConnectToken); ok {
 			code = t.ReturnCode()
@@ -81,7 +84,8 @@ func (l *Link) options(login ota.Login, s *session, open mqtt.OpenConnectionFunc
 		SetCleanSession(true).
 		SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
 		SetKeepAlive(l.cfg.KeepAlive).SetPingTimeout(pingTimeout).
-		SetConnectTimeout(connectTimeout).SetWriteTimeout(writeTimeout).
+		SetConnectTimeout(2 * connectTimeout). // the context of connect is first
+		SetWriteTimeout(writeTimeout).
 		SetStore(mqtt.NewMemoryStore()).
 		SetDefaultPublishHandler(l.receive).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { s.end(explain(0, err)) }).
@@ -176,9 +180,22 @@ func (s *session) write(filters map[string]byte) {
 		case <-s.done:
 			return
 		case m := <-s.out:
+			s.flush() // an older percentage must not arrive after a final step
 			m.token <- s.client.Publish(m.topic, 1, false, m.payload)
 		case m := <-s.posts:
 			s.client.Publish(m.topic, 0, false, m.payload)
+		}
+	}
+}
+
+// flush writes the posts that wait.
+func (s *session) flush() {
+	for {
+		select {
+		case m := <-s.posts:
+			s.client.Publish(m.topic, 0, false, m.payload)
+		default:
+			return
 		}
 	}
 }

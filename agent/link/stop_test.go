@@ -3,7 +3,9 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -74,7 +76,7 @@ func TestSilentBrokerIsGivenUp(t *testing.T) {
 			return here, nil
 		}})
 		time.Sleep(10 * time.Minute)
-		if err := l.LastError(); err == nil || dials.Load() < 5 {
+		if err := l.LastError(); err == nil || err.Error() != "the broker did not answer within 45s" || dials.Load() < 5 {
 			t.Errorf("%d attempts, last error %v", dials.Load(), err)
 		}
 	})
@@ -169,9 +171,15 @@ func TestPost(t *testing.T) {
 		b := virtualBroker(t)
 		l := run(t, Config{Dial: b.dial})
 		connected(t, l)
-		l.Post(ota.TopicProgress, []byte("50"))
-		time.Sleep(time.Second)
-		if got := b.payloads(); len(got) != 1 || got[0] != "50" {
+		var want []string
+		for i := range 5 {
+			for _, percent := range []string{"10", "20"} {
+				l.Post(ota.TopicProgress, []byte(percent))
+			}
+			send(t, l, fmt.Sprint("final ", i)) // never before what was posted before it
+			want = append(want, "10", "20", fmt.Sprint("final ", i))
+		}
+		if got := b.payloads(); !slices.Equal(got, want) {
 			t.Errorf("the broker got %q", got)
 		}
 	})

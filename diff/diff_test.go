@@ -206,6 +206,25 @@ func TestMakeSaysWhenWritingFails(t *testing.T) {
 	}
 }
 
+func TestDetect(t *testing.T) {
+	for head, want := range map[string]diff.Format{
+		"": "", "BSDIFF4": "", "BSDIFF40": diff.BSDIFF40, "BSDIFF40 and more": diff.BSDIFF40, "BSDIFF43": "", "bsdiff40": "",
+	} {
+		if got, ok := diff.Detect([]byte(head)); got != want || ok != (want != "") {
+			t.Errorf("%q: %q, %v", head, got, ok)
+		}
+	}
+}
+
+func TestNegativeSizes(t *testing.T) {
+	if _, err := diff.NewReader(bytes.NewReader(nil), -1, bytes.NewReader(nil), 0); err == nil {
+		t.Error("an old image of -1 bytes was taken")
+	}
+	if _, err := diff.Info(bytes.NewReader(nil), -1); !errors.Is(err, diff.ErrFormat) {
+		t.Errorf("a patch of -1 bytes: %v", err)
+	}
+}
+
 // classic gives the path of one of the classic tools.
 func classic(t *testing.T, name string) string {
 	t.Helper()

@@ -138,16 +138,10 @@ func seed[T symbol](text []T, sa, bucket []int32, lms bitset) int {
 // above zero, and the seeds, which it will find again, are not.
 func induceL[T symbol](text []T, sa, bucket []int32) {
 	bounds(text, bucket, false)
-	place := func(j int32) {
-		c := text[j]
-		entry := j
-		if j > 0 && text[j-1] < c {
-			entry = ^j
-		}
-		sa[bucket[c]] = entry
-		bucket[c]++
-	}
-	place(int32(len(text) - 1))
+	// The empty suffix behind the end comes first and begins it all.
+	last := int32(len(text) - 1)
+	sa[bucket[text[last]]] = waitL(text, last)
+	bucket[text[last]]++
 	for i := range sa {
 		j := sa[i]
 		sa[i] = ^j
@@ -156,14 +150,19 @@ func induceL[T symbol](text []T, sa, bucket []int32) {
 		}
 		j--
 		c := text[j]
-		entry := j
-		if j > 0 && text[j-1] < c {
-			entry = ^j
-		}
 		p := bucket[c]
-		sa[p] = entry
+		sa[p] = waitL(text, j)
 		bucket[c] = p + 1
 	}
+}
+
+// waitL is the entry of an L suffix: complemented when its left neighbour is
+// of type S and has to wait.
+func waitL[T symbol](text []T, j int32) int32 {
+	if j > 0 && text[j-1] < text[j] {
+		return ^j
+	}
+	return j
 }
 
 // induceS finds the place of every S suffix from the L suffixes, right to left.

@@ -5,7 +5,6 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -90,7 +89,7 @@ func writeKey(path, kind string, der []byte, mode os.FileMode) error {
 	}
 	if err != nil {
 		os.Remove(path) // ours: O_EXCL made it
-		return failed(path, errors.Unwrap(err), "see that there is space")
+		return failed(path, err, "see that there is space")
 	}
 	return nil
 }

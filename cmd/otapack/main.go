@@ -52,7 +52,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 		return 0
 	}
 	if errors.Is(err, context.Canceled) {
-		err = fmt.Errorf("interrupted: nothing was written")
+		err = errors.New("interrupted: nothing was written (run it again)")
 	}
 	fmt.Fprintf(e.err, "otapack: %v\n", err)
 	var u *usageError

@@ -8,7 +8,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
+// asMain, set in the environment, makes the test binary behave as otasim.
+const asMain = "OTASIM_TEST_MAIN"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		os.Exit(run())
+	}
 	testscript.Main(m, map[string]func(){"otasim": func() { os.Exit(run()) }})
 }
 

@@ -47,12 +47,6 @@ type feed struct{ m *meter }
 // knows how much of it is not used yet.
 func (f feed) Read(p []byte) (int, error) {
 	m := f.m
-	if m.err != nil {
-		return 0, m.err
-	}
-	if m.eof {
-		return 0, io.EOF
-	}
 	m.flush()
 	// What is left was not used and is at most a buffer full: to the front
 	// with it, and read as much as still can be remembered.
@@ -64,8 +58,27 @@ func (f feed) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Read implements io.Reader: its bytes count as used at once. Large reads go
+// past the buffer, for what is not decoded need not be copied.
+func (m *meter) Read(p []byte) (int, error) {
+	if m.buf.Buffered() > 0 || len(p) < readAhead {
+		return m.buf.Read(p)
+	}
+	m.flush()
+	n, err := m.read(p)
+	m.pkg.Write(p[:n])
+	m.hashed += int64(n)
+	return n, err
+}
+
 // read reads from src until something comes, and remembers how it ended.
 func (m *meter) read(p []byte) (n int, err error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	if m.eof {
+		return 0, io.EOF
+	}
 	for range maxIdleReads {
 		n, err = m.src.Read(p)
 		if n < 0 || n > len(p) { // a broken reader must not break us

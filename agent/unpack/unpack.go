@@ -278,7 +278,7 @@ func (r *Reader) Drain() error {
 // raw is an image as it is.
 type raw struct{ m *meter }
 
-func (r *raw) Read(p []byte) (int, error) { return r.m.buf.Read(p) }
+func (r *raw) Read(p []byte) (int, error) { return r.m.Read(p) }
 func (r *raw) boundary() bool             { return true }
 
 // chain gives head before the stream.

@@ -246,7 +246,7 @@ func (x *exactly) Read(p []byte) (int, error) {
 	if uint64(len(p)) > x.left {
 		p = p[:x.left]
 	}
-	n, err := x.m.buf.Read(p)
+	n, err := x.m.Read(p)
 	x.left -= uint64(n)
 	return n, unexpected(err)
 }

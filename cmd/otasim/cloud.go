@@ -264,6 +264,8 @@ func advice(code string) string {
 		return "ListOTAFirmware lists the packages"
 	case code == "iot.ota.NotExistedJob":
 		return "ListOTAJobByFirmware lists the jobs of a package"
+	case strings.Contains(code, ".AlreadyExisted"):
+		return "choose another name"
 	case strings.HasPrefix(code, "iot.common."):
 		return "give another value"
 	case strings.HasPrefix(code, "iot.system."):

@@ -20,7 +20,7 @@ const (
 	firmwarePage    = 10
 	maxFirmwarePage = 100
 	linkValid       = 24 * time.Hour // of the FirmwareUrl that a user is shown
-	linkTask        = "cloud-api"    // stands for the task in that URL
+	linkName        = "cloud-api"    // stands for the device and the task in that URL
 	typeFull        = 0
 	typeDiff        = 1
 )
@@ -178,7 +178,7 @@ func (s session) firmware(ctx context.Context, p *simulator.Package) (simpleFirm
 	}
 	if len(p.Files) == 1 {
 		f.FirmwareSign = p.Files[0].Sign(p.SignMethod)
-		f.FirmwareUrl, err = s.uploads.SignURL(ota.Device{}, linkTask, p.Files[0].Key, s.now().Add(linkValid))
+		f.FirmwareUrl, err = s.uploads.SignURL(ota.Device{ProductKey: p.Product, Name: linkName}, linkName, p.Files[0].Key, s.now().Add(linkValid))
 	}
 	return f, err
 }

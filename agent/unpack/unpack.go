@@ -10,8 +10,9 @@
 // checkpoint and unpacking can go on from there after a restart (see
 // [Reader.Boundary]). io.EOF comes only when the whole package was used, all
 // its own checksums held, and nothing was left over. Memory is bounded, about
-// [MaxWindow] for zstd and less than half a megabyte for all else, and so is
-// the image: a decompression bomb ends with [ErrTooLarge].
+// [MaxWindow] for zstd and less than half a megabyte for all else (a tar made to
+// hurt may take some megabytes with its headers), and so is the image: a
+// decompression bomb ends with [ErrTooLarge].
 //
 // It trusts nothing. The bytes usually arrive before their digest could be
 // compared, so every length is bounded, and names in archives are only looked

@@ -28,7 +28,7 @@ const (
 // From == FromOld.
 type ReadError struct {
 	From string // FromOld or FromPatch
-	Off  int64  // byte offset in that input at which the failed read began
+	Off  int64  // the first byte of that input that could not be read
 	Err  error  // what the input said
 }
 

@@ -2,20 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto"
-	"crypto/md5"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/verify"
 	"github.com/spf13/cobra"
 )
 
@@ -57,23 +53,18 @@ func (e *env) digestsign(ctx context.Context, path, keyPath string, method ota.S
 	if err != nil {
 		return failed(path, err, "name the package")
 	}
-	sig, err := signDigest(key, digest)
+	sig, err := verify.SignDigest(key, method, digest)
 	if err != nil {
 		return failed(keyPath, err, "see that the key is whole")
 	}
-	_, err = fmt.Fprintln(e.out, base64.StdEncoding.EncodeToString(sig))
+	_, err = fmt.Fprintln(e.out, sig)
 	return err
 }
 
 func digestOf(ctx context.Context, path string, method ota.SignMethod) ([]byte, error) {
-	var h hash.Hash
-	switch method {
-	case ota.MD5:
-		h = md5.New()
-	case ota.SHA256:
-		h = sha256.New()
-	default:
-		return nil, fmt.Errorf("digest method %q is not known", method)
+	h, err := verify.NewDigest(method)
+	if err != nil {
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
@@ -86,16 +77,9 @@ func digestOf(ctx context.Context, path string, method ota.SignMethod) ([]byte, 
 	return h.Sum(nil), nil
 }
 
-// signDigest signs the raw bytes of a digest (protocol section 7).
-func signDigest(key *rsa.PrivateKey, digest []byte) ([]byte, error) {
-	sum := sha256.Sum256(digest)
-	return rsa.SignPKCS1v15(nil, key, crypto.SHA256, sum[:])
-}
-
-const (
-	minKeyBits = 2048
-	maxKeyFile = 64 << 10 // bytes; a key of 16,384 bits has less
-)
+// maxKeyFile is the size of the longest key file, in bytes; the longest key
+// that verify allows has less.
+const maxKeyFile = 64 << 10
 
 // readKey reads a private RSA key from a PEM file.
 func readKey(path string) (*rsa.PrivateKey, error) {
@@ -112,8 +96,8 @@ func readKey(path string) (*rsa.PrivateKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := key.N.BitLen(); n < minKeyBits {
-		return nil, fmt.Errorf("the key has %d bits and %d are the least", n, minKeyBits)
+	if n := key.N.BitLen(); n < verify.MinKeyBits {
+		return nil, fmt.Errorf("the key has %d bits and %d are the least", n, verify.MinKeyBits)
 	}
 	return key, nil
 }

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent"
+	"github.com/leapslot/ota/agent/fetch"
+	"github.com/leapslot/ota/agent/link"
+	"github.com/leapslot/ota/platform/files"
+	"github.com/leapslot/ota/verify"
+)
+
+// maxSecretFile bounds what is read of a secret, a key or a CA.
+const maxSecretFile = 1 << 20
+
+// parts are what settings come to, before an agent is made of them. They are
+// made without a change outside, so that a reload can be refused.
+type parts struct {
+	set   *settings
+	link  *link.Link
+	fetch *fetch.Client
+	trust *verify.Trust
+}
+
+// assemble reads the files that the settings name.
+func assemble(s *settings, b build, log *slog.Logger) (*parts, error) {
+	p := &parts{set: s}
+	var err error
+	if p.link, err = newLink(s, log); err != nil {
+		return nil, err
+	}
+	if p.fetch, err = newFetch(s, b); err != nil {
+		return nil, err
+	}
+	p.trust, err = newTrust(s.Trust)
+	return p, err
+}
+
+func newLink(s *settings, log *slog.Logger) (*link.Link, error) {
+	secret, err := deviceSecret(s.Device)
+	if err != nil {
+		return nil, err
+	}
+	cfg := link.Config{URL: s.Cloud.URL, Proxy: s.Cloud.Proxy, Log: log, Credentials: ota.Credentials{
+		Device: ota.Device{ProductKey: s.Device.ProductKey, Name: s.Device.DeviceName},
+		Secret: secret, Method: ota.HMACMethod(s.Device.SignMethod),
+	}}
+	if strings.HasPrefix(s.Cloud.URL, "mqtts:") || strings.HasPrefix(s.Cloud.URL, "wss:") {
+		for _, f := range []struct {
+			key, path string
+			to        *[]byte
+		}{
+			{"cloud.ca_file", s.Cloud.CAFile, &cfg.CA},
+			{"cloud.client_cert", s.Cloud.ClientCert, &cfg.ClientCert},
+			{"cloud.client_key", s.Cloud.ClientKey, &cfg.ClientKey},
+		} {
+			if *f.to, err = optional(f.key, f.path); err != nil {
+				return nil, err
+			}
+		}
+	}
+	l, err := link.New(cfg)
+	if err != nil {
+		return nil, exitf(exitConfig, "cloud", "%w (correct [cloud] or [device] in %s)", err, s.file)
+	}
+	return l, nil
+}
+
+// deviceSecret is the one of the configuration, or that of its file without the
+// line's end.
+func deviceSecret(d deviceConfig) (string, error) {
+	if d.SecretFile == "" {
+		return d.Secret, nil
+	}
+	b, err := optional("device.device_secret_file", d.SecretFile)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(b))
+	if secret == "" {
+		return "", exitf(exitConfig, "device.device_secret_file", "%s: it is empty (write the device's secret into it)", d.SecretFile)
+	}
+	return secret, nil
+}
+
+// optional reads a file that a key names; an empty path is no file.
+func optional(key, path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, exitf(exitConfig, key, "%s: %w (put the file there, readable for the service, or correct the path)", path, reasonOf(err))
+	}
+	defer f.Close()
+	b, err := readAll(f)
+	if err != nil {
+		return nil, exitf(exitConfig, key, "%s: %w (name a file)", path, reasonOf(err))
+	}
+	return b, nil
+}
+
+func newFetch(s *settings, b build) (*fetch.Client, error) {
+	d := s.Download
+	opt := fetch.Options{
+		UserAgent: "otad/" + b.Version, RateLimit: int64(d.RateLimit), LowSpeed: int64(d.LowSpeed),
+		IdleTimeout: time.Duration(d.IdleTimeout), Retries: d.Retries, Proxy: d.Proxy,
+		TLS: &tls.Config{Time: b.clock(time.Now)},
+	}
+	// In the configuration 0 switches off what is -1 here.
+	if opt.LowSpeed == 0 {
+		opt.LowSpeed = -1
+	}
+	if opt.Retries == 0 {
+		opt.Retries = -1
+	}
+	ca, err := optional("cloud.ca_file", s.Cloud.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	if ca != nil {
+		// Packages often come from a host with an ordinary certificate, so the
+		// system's list counts as well.
+		if opt.TLS.RootCAs, err = x509.SystemCertPool(); err != nil {
+			opt.TLS.RootCAs = x509.NewCertPool()
+		}
+		if !opt.TLS.RootCAs.AppendCertsFromPEM(ca) {
+			return nil, exitf(exitConfig, "cloud.ca_file", "%s: there is no certificate in it (it must be PEM, with BEGIN CERTIFICATE)", s.Cloud.CAFile)
+		}
+	}
+	c, err := fetch.New(opt)
+	if err != nil {
+		return nil, exitf(exitConfig, "download", "%w (correct [download] in %s)", err, s.file)
+	}
+	return c, nil
+}
+
+func newTrust(t trustConfig) (*verify.Trust, error) {
+	var keys []verify.Key
+	if t.Keys != "" {
+		var err error
+		if keys, err = verify.LoadPublicKeys(t.Keys); err != nil {
+			return nil, exitf(exitConfig, "trust.keys", "%w (every .pem there must be a public key of the product)", err)
+		}
+	}
+	trust, err := verify.NewTrust(verify.Requirement(t.requirement()), keys)
+	if err != nil {
+		return nil, exitf(exitConfig, "trust", "%w (correct [trust])", err)
+	}
+	return trust, nil
+}
+
+// newAgent makes the agent of the parts and the machine.
+func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
+	s := p.set
+	running, err := m.boot.Running()
+	if err != nil {
+		return nil, exitf(exitConfig, "boot", "%w (see otad doctor)", err)
+	}
+	here := place{slot: running, path: s.Slots.A}
+	if running == slotNames[1] {
+		here.path = s.Slots.B
+	}
+	cfg := agent.Config{
+		Modules: agentModules(s.Module, here), Cloud: p.link, Downloads: p.fetch, Slots: m.slots, Boot: m.boot,
+		Power: files.Supervised{}, Store: m.store, Spool: m.spool, Trust: p.trust, BootID: m.bootID,
+		HealthCloud: s.Health.Cloud, HealthTimeout: time.Duration(s.Health.Timeout),
+		PatchUnknownSource: s.Trust.PatchUnknownSource == "allow", Log: log,
+	}
+	var a *agent.Agent
+	here.module = s.system().Name
+	cfg.Health = func(ctx context.Context) error {
+		return healthCheck(ctx, s.Health, here.env(a.Status().Version))
+	}
+	if a, err = agent.New(cfg); err != nil {
+		return nil, exitf(exitConfig, "run", "%w (see otad doctor)", err)
+	}
+	return a, nil
+}
+
+func agentModules(list []moduleConfig, here place) []agent.Module {
+	modules := make([]agent.Module, len(list))
+	for i, m := range list {
+		modules[i] = agent.Module{Name: m.Name, Version: m.Version, ReadVersion: readVersion(m, here), ReportOnly: m.Installer == "none"}
+	}
+	return modules
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"time"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent"
+	"github.com/leapslot/ota/agent/fetch"
+	"github.com/leapslot/ota/platform/files"
+)
+
+const (
+	defaultFile   = "/etc/otad/config.toml"
+	defaultSocket = "/run/otad/api.sock"
+	defaultState  = "/var/lib/otad"
+)
+
+// config is the whole configuration. The toml tags are the names that users
+// write; the table of keys (keys.go), the environment and "config show" are
+// made from them. A field with a secret tag is never printed.
+type config struct {
+	StateDir string         `toml:"state_dir"`
+	Device   deviceConfig   `toml:"device"`
+	Cloud    cloudConfig    `toml:"cloud"`
+	Module   []moduleConfig `toml:"module"`
+	Slots    slotsConfig    `toml:"slots"`
+	Boot     bootConfig     `toml:"boot"`
+	Health   healthConfig   `toml:"health"`
+	Download downloadConfig `toml:"download"`
+	Trust    trustConfig    `toml:"trust"`
+	Reboot   rebootConfig   `toml:"reboot"`
+	Log      logConfig      `toml:"log"`
+	API      apiConfig      `toml:"api"`
+}
+
+type deviceConfig struct {
+	ProductKey string `toml:"product_key"`
+	DeviceName string `toml:"device_name"`
+	Secret     string `toml:"device_secret" secret:"all"`
+	SecretFile string `toml:"device_secret_file"`
+	SignMethod string `toml:"sign_method"`
+	Credential any    `toml:"credential"` // of systemd; not in this build
+	TPM        any    `toml:"tpm"`        // not in this build
+}
+
+type cloudConfig struct {
+	URL        string `toml:"url"`
+	CAFile     string `toml:"ca_file"`
+	ClientCert string `toml:"client_cert"`
+	ClientKey  string `toml:"client_key"`
+	Proxy      string `toml:"proxy" secret:"url"`
+}
+
+type moduleConfig struct {
+	Name           string   `toml:"name"`
+	Installer      string   `toml:"installer,omitempty"`
+	Version        string   `toml:"version,omitempty"`
+	VersionFile    string   `toml:"version_file,omitempty"`
+	VersionCommand []string `toml:"version_command,omitempty"`
+}
+
+type slotsConfig struct {
+	Kind string `toml:"kind"`
+	A    string `toml:"a"`
+	B    string `toml:"b"`
+	Size size   `toml:"size"` // of ordinary files that do not exist yet
+}
+
+type bootConfig struct {
+	Kind      string `toml:"kind"`
+	Attempts  int    `toml:"attempts"`
+	Dir       string `toml:"dir"`
+	EnvConfig string `toml:"env_config"`
+	Grubenv   string `toml:"grubenv"`
+	Script    string `toml:"script"`
+}
+
+type healthConfig struct {
+	Timeout  duration   `toml:"timeout"`
+	Cloud    bool       `toml:"cloud"`
+	Commands [][]string `toml:"commands"`
+	Units    []string   `toml:"units"`
+}
+
+type downloadConfig struct {
+	RateLimit   size     `toml:"rate_limit"` // bytes a second, 0 is none
+	LowSpeed    size     `toml:"low_speed"`  // bytes a second, 0 is none
+	IdleTimeout duration `toml:"idle_timeout"`
+	Retries     int      `toml:"retries"`
+	Proxy       string   `toml:"proxy" secret:"url"`
+}
+
+type trustConfig struct {
+	Keys               string `toml:"keys"`
+	Require            string `toml:"require"`
+	PatchUnknownSource string `toml:"patch_unknown_source"`
+}
+
+type rebootConfig struct {
+	Command []string `toml:"command"`
+}
+
+type logConfig struct {
+	Level string `toml:"level"`
+}
+
+type apiConfig struct {
+	Socket string `toml:"socket"`
+}
+
+// defaults is what counts for a key that is set nowhere.
+func defaults() config {
+	return config{
+		StateDir: defaultState,
+		Device:   deviceConfig{SignMethod: string(ota.HMACSHA256)},
+		Slots:    slotsConfig{Kind: "files"},
+		Boot:     bootConfig{Kind: "files", Attempts: files.DefaultAttempts},
+		Health:   healthConfig{Timeout: duration(agent.DefaultHealthTimeout), Cloud: true},
+		Download: downloadConfig{LowSpeed: fetch.DefaultLowSpeed, IdleTimeout: duration(fetch.DefaultIdleTimeout), Retries: fetch.DefaultRetries},
+		Trust:    trustConfig{PatchUnknownSource: "refuse"},
+		Log:      logConfig{Level: "info"},
+		API:      apiConfig{Socket: defaultSocket},
+	}
+}
+
+// Bounds of what is configured.
+const (
+	minTimeout       = 10 * time.Millisecond // a number without a unit is in nanoseconds, and surely meant something else
+	maxHealthTimeout = 24 * time.Hour
+	maxIdleTimeout   = time.Hour
+	maxRetries       = 1000
+	maxSocketPath    = 107 // what the kernel takes
+)
+
+// requirement is what [trust] require comes to: without it, a signature is
+// wanted as soon as there are keys to check it with.
+func (t trustConfig) requirement() string {
+	switch {
+	case t.Require != "":
+		return t.Require
+	case t.Keys != "":
+		return "digestsign"
+	}
+	return "digest"
+}

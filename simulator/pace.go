@@ -20,6 +20,9 @@ func pace(next int64, perMinute int, now int64) (int64, bool) {
 	if now < next {
 		return next, false
 	}
+	if next == 0 {
+		next = now // the first one
+	}
 	next = max(next, now-int64(lateness))
 	return next + int64(window+slack)/int64(max(perMinute, 1)), true
 }

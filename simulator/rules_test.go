@@ -379,11 +379,11 @@ func TestP31P32P33Schedule(t *testing.T) {
 	if j.Status != JobPlanned || w.causes(j)[0] != WaitingSchedule {
 		t.Errorf("%s, %v; want a planned job", j.Status, w.causes(j))
 	}
-	w.wait(5*time.Minute - time.Second)
+	w.wait(5*time.Minute - 2*time.Second)
 	if len(w.pushes) != 0 {
 		t.Error("pushed before the start")
 	}
-	w.wait(time.Second)
+	w.wait(2 * time.Second)
 	w.wantCounts(j, Counts{Notified: 2})
 	w.inform("d1", "2.0")
 	w.wait(time.Hour)
@@ -531,6 +531,7 @@ func TestP49P50NegativeSteps(t *testing.T) {
 		w.progress("d2", 10)
 		w.progress("d1", step)
 		w.progress("d2", step)
+		w.wait(time.Second)
 		w.wantTask("d1", Notified, PhaseNotified, 2) // at once, and shown as before
 		w.wantTask("d2", InProgress, PhaseNotified, 2)
 		w.progress("d1", step)

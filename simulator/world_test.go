@@ -134,14 +134,17 @@ func goodFile(name string) File {
 	return File{Name: name, Key: "k", Size: 100, MD5: strings.Repeat("ab", 16), SHA256: strings.Repeat("cd", 32)}
 }
 
-// batch makes a static batch of all devices.
+// batch makes a static batch of all devices, and waits until its rate has let the
+// first few of them have their notice.
 func (w *world) batch(p Package, edit func(*CreateStaticJob)) Job {
 	w.t.Helper()
 	cmd := CreateStaticJob{Package: p.ID, Target: TargetAll}
 	if edit != nil {
 		edit(&cmd)
 	}
-	return w.do(cmd).(Job)
+	j := w.do(cmd).(Job)
+	w.wait(time.Second)
+	return j
 }
 
 func (w *world) job(id string) Job { return w.do(FindJob{id}).(Job) }

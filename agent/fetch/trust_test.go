@@ -18,7 +18,9 @@ import (
 func TestN12Downgrade(t *testing.T) {
 	file := content(100)
 	plain, http1 := serveOn(t, good(file))
-	s := httptest.NewTLSServer(answer(302, "Location", http1.URL))
+	s := httptest.NewUnstartedServer(answer(302, "Location", http1.URL))
+	s.Config.ErrorLog = quiet()
+	s.StartTLS()
 	defer s.Close()
 	c := client(t, Options{TLS: &tls.Config{RootCAs: pool(s.Certificate())}})
 	refused(t, c, request(s, file), nil, "from https to http")

@@ -40,6 +40,7 @@ type broker struct {
 	logins    []ota.Login
 	signedIn  []time.Time
 	verdicts  []error
+	latest    *mochi.Client
 	published []packets.Packet
 	// publish, when set, sees each message first; false drops it unacknowledged.
 	publish func(cl *mochi.Client) bool
@@ -62,7 +63,16 @@ func (b *broker) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool
 	b.logins = append(b.logins, login)
 	b.signedIn = append(b.signedIn, time.Now())
 	b.verdicts = append(b.verdicts, err)
-	return err == nil
+	if err != nil {
+		return false
+	}
+	// As the platform does, whatever the client id. The broker's own way loses
+	// count when the old session ends before it is marked as taken over.
+	if b.latest != nil {
+		b.latest.Stop(packets.ErrSessionTakenOver)
+	}
+	b.latest = cl
+	return true
 }
 
 func (b *broker) OnACLCheck(_ *mochi.Client, topic string, _ bool) bool {

@@ -223,7 +223,6 @@ func TestKickedOffByAnotherSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := virtualBroker(t)
 		first := run(t, Config{Dial: b.dial})
-		time.Sleep(time.Second) // this broker loses count of two that sign in at the same instant
 		second := run(t, Config{Dial: b.dial})
 		go func() {
 			for range 1000 {
@@ -237,7 +236,7 @@ func TestKickedOffByAnotherSession(t *testing.T) {
 		}()
 		time.Sleep(time.Hour)
 		at, _ := b.signIns()
-		if len(at) < 10 || len(at) > 240 {
+		if len(at) < 30 || len(at) > 240 {
 			t.Errorf("%d sign-ins in an hour", len(at))
 		}
 		if err := first.LastError(); err == nil || !strings.Contains(err.Error(), "another session") {

@@ -17,6 +17,16 @@
 // is not signed is read only as far as is needed to check the signature, within
 // fixed limits.
 //
+// Two actions are ours, because the platform has the switch of rule P7 in its
+// console only: UpdateProductOTASecurity (ProductKey, Enable) and
+// QueryProductOTASecurity (ProductKey) answer with Data {ProductKey, Enable,
+// PublicKey}; the key is what devices verify digestsign with, as PEM.
+//
+// We are more lenient than the platform in three places: a list of one item may be
+// given under its bare name, ProductKey may be left out where another id says
+// enough, and what is registered in a batch is there when the call is answered, so
+// that polling its status ends at the first try.
+//
 // Fields of answers are named as on the wire, so that one Go type is both the JSON
 // and the XML of an answer.
 package openapi

@@ -13,14 +13,36 @@ import (
 	"github.com/leapslot/ota/simulator"
 )
 
-// TestOfficialUpgrade walks a package through its verification and a batch, and
-// reads every state on the way (P17, P42 to P45, P49, P53).
-func TestOfficialUpgrade(t *testing.T) {
+// onlyTask gives the one task that a question answers with, in the state expected.
+func onlyTask(t *testing.T, c *iot.Client, ask *iot.ListOTATaskByJobRequest, status, progress, desc string) iot.SimpleOTATaskInfo {
+	t.Helper()
+	r := must(c.ListOTATaskByJob(ask))
+	l := r.Data.SimpleOTATaskInfo
+	if r.Total != 1 || len(l) != 1 || l[0].TaskStatus != status || l[0].Progress != progress || !strings.Contains(l[0].TaskDesc, desc) {
+		t.Fatalf("wanted one task %s %s %q: %s", status, progress, desc, r.GetHttpContentString())
+	}
+	return l[0]
+}
+
+func newTasks(job string) *iot.ListOTATaskByJobRequest {
+	r := iot.CreateListOTATaskByJobRequest()
+	r.JobId = job
+	return r
+}
+
+func newUnfinished(product, name string) *iot.ListOTAUnfinishedTaskByDeviceRequest {
+	r := iot.CreateListOTAUnfinishedTaskByDeviceRequest()
+	r.ProductKey, r.DeviceName = product, name
+	return r
+}
+
+// TestOfficialVerification walks a package through its verification and reads every
+// state on the way (P17, P43 to P45).
+func TestOfficialVerification(t *testing.T) {
 	tw := newTown(t)
 	c, key := tw.client, tw.product("lamp")
-	d1, d2, d3 := tw.device(key, "d1", "1.0"), tw.device(key, "d2", "1.0"), tw.device(key, "d3", "1.0")
+	d1 := tw.device(key, "d1", "1.0")
 	pack := tw.firmware(key, "fw2", "2.0", true)
-
 	batch := iot.CreateCreateOTAStaticUpgradeJobRequest()
 	batch.ProductKey, batch.FirmwareId, batch.TargetSelection = key, pack, "ALL"
 	refused(t, must(c.CreateOTAStaticUpgradeJob(batch)), "iot.ota.NotAllowed", "FirmwareId", "verified")
@@ -28,22 +50,12 @@ func TestOfficialUpgrade(t *testing.T) {
 	verify := iot.CreateCreateOTAVerifyJobRequest()
 	verify.ProductKey, verify.FirmwareId, verify.TargetDeviceName, verify.TimeoutInMinutes = key, pack, &[]string{"d1"}, "60"
 	job := must(c.CreateOTAVerifyJob(verify)).Data
-	tasks := iot.CreateListOTATaskByJobRequest()
-	tasks.JobId = job.JobId
-	only := func(status, progress, desc string) iot.SimpleOTATaskInfo {
-		t.Helper()
-		r := must(c.ListOTATaskByJob(tasks))
-		l := r.Data.SimpleOTATaskInfo
-		if r.Total != 1 || len(l) != 1 || l[0].TaskStatus != status || l[0].Progress != progress || !strings.Contains(l[0].TaskDesc, desc) {
-			t.Fatalf("wanted one task %s %s %q: %s", status, progress, desc, r.GetHttpContentString())
-		}
-		return l[0]
-	}
-	only("NOTIFIED", "0.00", "")
+	tasks := newTasks(job.JobId)
+	onlyTask(t, c, tasks, "NOTIFIED", "0.00", "")
 	tw.happen(simulator.Progressed{Device: d1, Step: 35})
-	only("IN_PROGRESS", "35.00", "")
-	unfinished := iot.CreateListOTAUnfinishedTaskByDeviceRequest()
-	unfinished.ProductKey, unfinished.DeviceName, unfinished.ModuleName = key, "d1", "default"
+	onlyTask(t, c, tasks, "IN_PROGRESS", "35.00", "")
+	unfinished := newUnfinished(key, "d1")
+	unfinished.ModuleName = "default"
 	if l := must(c.ListOTAUnfinishedTaskByDevice(unfinished)).Data.SimpleOTATaskInfo; len(l) != 1 || l[0].TaskStatus != "IN_PROGRESS" {
 		t.Errorf("unfinished %+v", l)
 	}
@@ -52,7 +64,7 @@ func TestOfficialUpgrade(t *testing.T) {
 		t.Errorf("queued or notified %+v", l)
 	}
 	tw.happen(simulator.Progressed{Device: d1, Step: 100}, simulator.Informed{Device: d1, Version: "2.0"})
-	got := only("SUCCEEDED", "100.00", "")
+	got := onlyTask(t, c, tasks, "SUCCEEDED", "100.00", "")
 	if got.UtcCreate == "" || got.UtcModified == "" || got.TaskId == "" || got.IotId == "" {
 		t.Errorf("task %+v", got)
 	}
@@ -61,9 +73,7 @@ func TestOfficialUpgrade(t *testing.T) {
 		JobId: job.JobId, ProductKey: key, ProductName: "lamp", FirmwareId: pack, DeviceName: "d1", ModuleName: "default",
 		SrcVersion: "1.0", DestVersion: "2.0", TaskStatus: "SUCCEEDED", Progress: "100.00", Timeout: "60",
 	}, got)
-	unfinished = iot.CreateListOTAUnfinishedTaskByDeviceRequest()
-	unfinished.ProductKey, unfinished.DeviceName = key, "d1"
-	if l := must(c.ListOTAUnfinishedTaskByDevice(unfinished)).Data.SimpleOTATaskInfo; len(l) != 0 {
+	if l := must(c.ListOTAUnfinishedTaskByDevice(newUnfinished(key, "d1"))).Data.SimpleOTATaskInfo; len(l) != 0 {
 		t.Errorf("unfinished %+v", l)
 	}
 	query := iot.CreateQueryOTAFirmwareRequest()
@@ -71,12 +81,35 @@ func TestOfficialUpgrade(t *testing.T) {
 	if f := must(c.QueryOTAFirmware(query)).FirmwareInfo; f.Status != 1 || f.VerifyProgress != 100 {
 		t.Errorf("after the verification: %+v", f)
 	}
+	jobs := iot.CreateListOTAJobByFirmwareRequest()
+	jobs.FirmwareId, jobs.PageSize = pack, "200"
+	l := must(c.ListOTAJobByFirmware(jobs))
+	if l.Total != 1 || len(l.Data.SimpleOTAJobInfo) != 1 || l.CurrentPage != 1 || l.PageSize != 200 || l.PageCount != 1 {
+		t.Fatal(l.GetHttpContentString())
+	}
+	if j := l.Data.SimpleOTAJobInfo[0]; j.JobId != job.JobId || j.JobType != "VERIFY_FIRMWARE" || j.JobStatus != "COMPLETED" || j.UtcEndTime == "" || j.TargetSelection != "SPECIFIC" {
+		t.Errorf("job %+v", j)
+	}
+}
 
-	tw.happen(simulator.Offline{Device: d3})
-	batch.SrcVersion, batch.OverwriteMode, batch.MaximumPerMinute = &[]string{"1.0"}, "2", "500"
-	batch.RetryInterval, batch.RetryCount, batch.TimeoutInMinutes = "10", "2", "120"
-	batch.Tag = &[]iot.CreateOTAStaticUpgradeJobTag{{Key: "ring", Value: "一 & 2"}}
-	made := must(c.CreateOTAStaticUpgradeJob(batch))
+// fullBatch is a batch with everything set that a batch may have set.
+func fullBatch(product, pack string) *iot.CreateOTAStaticUpgradeJobRequest {
+	r := iot.CreateCreateOTAStaticUpgradeJobRequest()
+	r.ProductKey, r.FirmwareId, r.TargetSelection = product, pack, "ALL"
+	r.SrcVersion, r.OverwriteMode, r.MaximumPerMinute = &[]string{"1.0"}, "2", "500"
+	r.RetryInterval, r.RetryCount, r.TimeoutInMinutes = "10", "2", "120"
+	r.NeedPush, r.NeedConfirm, r.MultiModuleMode, r.DownloadProtocol = "true", "false", "false", "HTTPS"
+	r.Tag = &[]iot.CreateOTAStaticUpgradeJobTag{{Key: "ring", Value: "一 & 2"}}
+	return r
+}
+
+// TestOfficialBatch: what was set is read again, in JSON and XML.
+func TestOfficialBatch(t *testing.T) {
+	tw := newTown(t)
+	c, key := tw.client, tw.product("lamp")
+	tw.device(key, "d2", "1.0")
+	pack := tw.firmware(key, "fw2", "2.0", false)
+	made := must(c.CreateOTAStaticUpgradeJob(fullBatch(key, pack)))
 	if !made.Success || made.Data.JobId == "" || made.Data.UtcCreate == "" {
 		t.Fatal(made.GetHttpContentString())
 	}
@@ -96,48 +129,56 @@ func TestOfficialUpgrade(t *testing.T) {
 			Tags: iot.TagsInQueryOTAJob{OtaTagDTO: []iot.OtaTagDTO{{Key: "ring", Value: "一 & 2"}}},
 		}, j)
 	}
-	tasks.JobId = made.Data.JobId
-	if r := must(c.ListOTATaskByJob(tasks)); r.Total != 2 || r.PageCount != 1 || r.PageSize != 10 || r.CurrentPage != 1 {
+}
+
+// TestOfficialBatchTasks reads the tasks of a batch by device and by state, and
+// cancels them (P42, P49, P50, P53, P54).
+func TestOfficialBatchTasks(t *testing.T) {
+	tw := newTown(t)
+	c, key := tw.client, tw.product("lamp")
+	d2, d3 := tw.device(key, "d2", "1.0"), tw.device(key, "d3", "1.0")
+	tw.happen(simulator.Offline{Device: d3})
+	pack := tw.firmware(key, "fw2", "2.0", false)
+	job := must(c.CreateOTAStaticUpgradeJob(fullBatch(key, pack))).Data.JobId
+	if r := must(c.ListOTATaskByJob(newTasks(job))); r.Total != 2 || r.PageCount != 1 || r.PageSize != 10 || r.CurrentPage != 1 {
 		t.Error(r.GetHttpContentString())
 	}
-	tasks.DeviceNames = &[]string{"d3"}
-	only("QUEUED", "0.00", "offline")
-	tasks.DeviceNames = &[]string{"d2"}
+	of := func(name string) *iot.ListOTATaskByJobRequest {
+		r := newTasks(job)
+		r.DeviceNames = &[]string{name}
+		return r
+	}
+	in := func(status string) *iot.ListOTATaskByJobRequest {
+		r := newTasks(job)
+		r.TaskStatus = status
+		return r
+	}
+	onlyTask(t, c, of("d3"), "QUEUED", "0.00", "offline")
 	tw.happen(simulator.Progressed{Device: d2, Step: 50}, simulator.Progressed{Device: d2, Step: -2, Desc: "no route"})
-	only("IN_PROGRESS", "0.00", "no route") // to be tried again: the state shown stays (P50)
-	tasks = iot.CreateListOTATaskByJobRequest()
-	tasks.JobId, tasks.TaskStatus = made.Data.JobId, "IN_PROGRESS"
-	if r := must(c.ListOTATaskByJob(tasks)); r.Total != 1 {
-		t.Error(r.GetHttpContentString())
-	}
+	onlyTask(t, c, of("d2"), "IN_PROGRESS", "0.00", "no route") // to be tried again: the state shown stays (P50)
+	onlyTask(t, c, in("IN_PROGRESS"), "IN_PROGRESS", "0.00", "")
 
-	jobs := iot.CreateListOTAJobByFirmwareRequest()
-	jobs.FirmwareId, jobs.PageSize = pack, "200"
-	l := must(c.ListOTAJobByFirmware(jobs))
-	if l.Total != 2 || len(l.Data.SimpleOTAJobInfo) != 2 || l.CurrentPage != 1 || l.PageSize != 200 || l.PageCount != 1 {
-		t.Fatal(l.GetHttpContentString())
-	}
-	if j := l.Data.SimpleOTAJobInfo[0]; j.JobId != made.Data.JobId || j.JobType != "UPGRADE_FIRMWARE" || j.JobStatus != "IN_PROGRESS" || j.FirmwareId != pack || len(j.Tags.OtaTagDTO) != 1 {
-		t.Errorf("job %+v", j)
-	}
-	if j := l.Data.SimpleOTAJobInfo[1]; j.JobId != job.JobId || j.JobType != "VERIFY_FIRMWARE" || j.JobStatus != "COMPLETED" || j.UtcEndTime == "" || j.TargetSelection != "SPECIFIC" {
-		t.Errorf("job %+v", j)
-	}
-
-	cancel := iot.CreateCancelOTATaskByJobRequest()
-	cancel.JobId = made.Data.JobId
-	refused(t, must(c.CancelOTATaskByJob(cancel)), codeInvalid, "CancelInProgressTask")
+	refused(t, must(c.CancelOTATaskByJob(newCancel(job))), codeInvalid, "CancelInProgressTask")
+	cancel := newCancel(job)
 	cancel.CancelQueuedTask = "true"
 	if r := must(c.CancelOTATaskByJob(cancel)); !r.Success {
 		t.Error(r.GetHttpContentString())
 	}
-	tasks.TaskStatus = "CANCELED"
-	only("CANCELED", "0.00", "cancel")
+	onlyTask(t, c, in("CANCELED"), "CANCELED", "0.00", "cancel")
+	cancel = newCancel(job)
 	cancel.CancelInProgressTask = "true"
 	must(c.CancelOTATaskByJob(cancel))
+	ask := iot.CreateQueryOTAJobRequest()
+	ask.JobId = job
 	if j := must(c.QueryOTAJob(ask)).Data; j.JobStatus != "CANCELED" || j.UtcEndTime == "" {
 		t.Errorf("job %+v", j)
 	}
+}
+
+func newCancel(job string) *iot.CancelOTATaskByJobRequest {
+	r := iot.CreateCancelOTATaskByJobRequest()
+	r.JobId = job
+	return r
 }
 
 func TestOfficialBatchRefusals(t *testing.T) {
@@ -231,4 +272,49 @@ func TestOfficialSchedule(t *testing.T) {
 	if j := must(c.QueryOTAJob(ask)).Data; j.JobStatus != "CANCELED" {
 		t.Errorf("job %+v", j)
 	}
+}
+
+// TestOfficialXML: every list is read from XML as it is from JSON.
+func TestOfficialXML(t *testing.T) {
+	tw := newTown(t)
+	c, key := tw.client, tw.product("lamp")
+	tw.device(key, "d1", "1.0")
+	tw.device(key, "d2", "")
+	pack := tw.firmware(key, "fw2", "2.0", false)
+	batch := iot.CreateCreateOTAStaticUpgradeJobRequest()
+	batch.FirmwareId, batch.AcceptFormat = pack, "XML"
+	job := must(c.CreateOTAStaticUpgradeJob(batch)).Data.JobId
+	tasks := iot.CreateListOTATaskByJobRequest()
+	tasks.JobId, tasks.AcceptFormat = job, "XML"
+	if r := must(c.ListOTATaskByJob(tasks)); !r.Success || r.Total != 2 || len(r.Data.SimpleOTATaskInfo) != 2 || r.Data.SimpleOTATaskInfo[0].JobId != job {
+		t.Error(r.GetHttpContentString())
+	}
+	jobs := iot.CreateListOTAJobByFirmwareRequest()
+	jobs.FirmwareId, jobs.AcceptFormat = pack, "XML"
+	if r := must(c.ListOTAJobByFirmware(jobs)); r.Total != 1 || r.Data.SimpleOTAJobInfo[0].JobId != job {
+		t.Error(r.GetHttpContentString())
+	}
+	devices := iot.CreateQueryDeviceRequest()
+	devices.ProductKey, devices.AcceptFormat = key, "XML"
+	if r := must(c.QueryDevice(devices)); len(r.Data.DeviceInfo) != 2 || r.Data.DeviceInfo[0].DeviceName != "d1" {
+		t.Error(r.GetHttpContentString())
+	}
+	products := iot.CreateQueryProductListRequest()
+	products.AcceptFormat = "XML"
+	if r := must(c.QueryProductList(products)); r.Data.Total != 1 || r.Data.List.ProductInfo[0].ProductKey != key {
+		t.Error(r.GetHttpContentString())
+	}
+	packs := iot.CreateListOTAFirmwareRequest()
+	packs.AcceptFormat = "XML"
+	if r := must(c.ListOTAFirmware(packs)); r.Total != 1 || r.FirmwareInfo.SimpleFirmwareInfo[0].FirmwareId != pack {
+		t.Error(r.GetHttpContentString())
+	}
+	check := newNames(key, "n1", "n2")
+	check.AcceptFormat = "XML"
+	if r := must(c.BatchCheckDeviceNames(check)); !r.Success || r.Data.ApplyId == 0 {
+		t.Error(r.GetHttpContentString())
+	}
+	ask := iot.CreateQueryOTAJobRequest()
+	ask.JobId, ask.AcceptFormat = "none", "XML"
+	refused(t, must(c.QueryOTAJob(ask)), "iot.ota.NotExistedJob", "JobId")
 }

@@ -143,6 +143,9 @@ func (s session) act(ctx context.Context, name string, p *reader) (answer, *Faul
 	}
 	result, err := run(ctx, s)
 	if err == nil {
+		if a.changes {
+			s.log.Info("cloud API: changed", "action", name, "by", s.who.ID)
+		}
 		return result, nil
 	}
 	f := a.faultOf(err)

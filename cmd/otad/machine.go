@@ -2,12 +2,10 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"github.com/leapslot/ota/agent"
 	"github.com/leapslot/ota/platform"
 	"github.com/leapslot/ota/platform/durable"
 	"github.com/leapslot/ota/platform/files"
@@ -26,7 +24,7 @@ var slotNames = [2]string{"a", "b"}
 // machine is what the agent holds of this device as long as it runs.
 type machine struct {
 	lock   *durable.Locked
-	store  agent.Store
+	store  *durable.Pair
 	spool  *durable.Spool
 	boot   *files.Boot
 	slots  [2]platform.Slot
@@ -38,55 +36,58 @@ func (m *machine) close() {
 	if m.spool != nil {
 		m.spool.Close()
 	}
-	if m.lock != nil {
-		m.lock.Unlock()
-	}
+	m.lock.Unlock()
 }
 
 // powerOn takes the state directory, starts the machine and finds its slots. In
 // a machine of files the start of this process is the boot: the boot loader
 // counts it before anything else can go wrong, so that a system that cannot
 // even be configured is left by itself (B8).
-func powerOn(c *config) (m *machine, err error) {
+func powerOn(c *config) (*machine, error) {
 	if err := slotsApart(c.Slots); err != nil {
 		return nil, err
 	}
 	if err := prepareState(c.StateDir); err != nil {
 		return nil, err
 	}
-	m = &machine{}
-	defer func() {
-		if err != nil {
-			m.close()
-		}
-	}()
-	if m.lock, err = durable.Lock(c.StateDir); errors.Is(err, platform.ErrBusy) {
+	lock, err := durable.Lock(c.StateDir)
+	if errors.Is(err, platform.ErrBusy) {
 		return nil, exitf(exitBusy, "run", "%s is in use by another otad (stop it first)", c.StateDir)
-	} else if err != nil {
+	}
+	if err != nil {
 		return nil, exitf(exitConfig, "run", "%s cannot be locked: %w (set state_dir to a directory of a local file system)", c.StateDir, err)
 	}
-	if err := makeDir(c.Boot.Dir, "boot.dir"); err != nil {
+	m := &machine{lock: lock}
+	if err := m.start(c); err != nil {
+		m.close()
 		return nil, err
-	}
-	if m.boot, err = openBoot(c.Boot); err != nil {
-		return nil, err
-	}
-	if _, err = m.boot.PowerOn(); err != nil {
-		return nil, exitf(exitConfig, "run", "the boot loader in %s does not start: %w (see otad doctor)", c.Boot.Dir, err)
-	}
-	if m.bootID, err = m.boot.BootID(); err != nil {
-		return nil, exitf(exitConfig, "run", "the boot loader in %s: %w (see otad doctor)", c.Boot.Dir, err)
-	}
-	if m.slots, err = openSlots(c.Slots); err != nil {
-		return nil, err
-	}
-	if m.store, err = openRecord(c.StateDir); err != nil {
-		return nil, err
-	}
-	if m.spool, err = durable.OpenSpool(filepath.Join(c.StateDir, spoolName)); err != nil {
-		return nil, exitf(exitConfig, "run", "the spool in %s cannot be used: %w (remove it)", c.StateDir, err)
 	}
 	return m, nil
+}
+
+func (m *machine) start(c *config) (err error) {
+	if err := makeDir(c.Boot.Dir, "boot.dir"); err != nil {
+		return err
+	}
+	if m.boot, err = openBoot(c.Boot); err != nil {
+		return err
+	}
+	if _, err = m.boot.PowerOn(); err != nil {
+		return exitf(exitConfig, "run", "the boot loader in %s does not start: %w (see otad doctor)", c.Boot.Dir, err)
+	}
+	if m.bootID, err = m.boot.BootID(); err != nil {
+		return exitf(exitConfig, "run", "the boot loader in %s: %w (see otad doctor)", c.Boot.Dir, err)
+	}
+	if m.slots, err = openSlots(c.Slots); err != nil {
+		return err
+	}
+	if m.store, err = openRecord(c.StateDir); err != nil {
+		return err
+	}
+	if m.spool, err = durable.OpenSpool(filepath.Join(c.StateDir, spoolName)); err != nil {
+		return exitf(exitConfig, "run", "the spool in %s cannot be used: %w (remove it)", c.StateDir, err)
+	}
+	return nil
 }
 
 // prepareState makes the state directory and proves that it can be written: the
@@ -138,7 +139,7 @@ func reasonOf(err error) error {
 func openBoot(c bootConfig) (*files.Boot, error) {
 	b, err := files.Open(c.Dir, slotNames[:], slotNames[0], c.Attempts)
 	if err != nil {
-		return nil, exitf(exitConfig, "boot", "%s: %w (see boot.dir)", c.Dir, err)
+		return nil, exitf(exitConfig, "boot", "%w (see boot.dir)", err)
 	}
 	return b, nil
 }
@@ -195,22 +196,10 @@ func (l located) same(o located) bool {
 	return l.dir != nil && o.dir != nil && os.SameFile(l.dir, o.dir) && l.name == o.name
 }
 
-// record is the agent's record in the state directory.
-type record struct{ *durable.Pair }
-
-// Load gives nil when nothing was ever saved, as the agent wants it.
-func (r record) Load() ([]byte, error) {
-	b, err := r.Pair.Load()
-	if errors.Is(err, durable.ErrNone) {
-		return nil, nil
-	}
-	return b, err
-}
-
-func openRecord(dir string) (agent.Store, error) {
+func openRecord(dir string) (*durable.Pair, error) {
 	p, err := durable.OpenPair(dir, recordName)
 	if err != nil {
-		return nil, fmt.Errorf("record in %s: %w", dir, err)
+		return nil, exitf(exitConfig, "record", "%s: %w (see state_dir)", dir, err)
 	}
-	return record{p}, nil
+	return p, nil
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,7 +27,29 @@ func TestScripts(t *testing.T) {
 		Dir:      "testdata/script",
 		Deadline: time.Now().Add(time.Minute),
 		Cmds:     map[string]func(*testscript.TestScript, bool, []string){"code": wantCode},
+		Setup:    vectors,
 	})
+}
+
+// vectors gives the scripts the project's signed file: VECTORS is its directory,
+// FW_SHA256 its digest and FW_SIGNATURE the digestsign of that.
+func vectors(e *testscript.Env) error {
+	dir, err := filepath.Abs(filepath.Join("..", "..", "testdata", "vectors"))
+	if err != nil {
+		return err
+	}
+	fw, err := os.ReadFile(filepath.Join(dir, "fw.bin"))
+	if err != nil {
+		return err
+	}
+	sig, err := os.ReadFile(filepath.Join(dir, "digestsign_sha256.b64"))
+	if err != nil {
+		return err
+	}
+	e.Setenv("VECTORS", dir)
+	e.Setenv("FW_SHA256", fmt.Sprintf("%x", sha256.Sum256(fw)))
+	e.Setenv("FW_SIGNATURE", strings.TrimSpace(string(sig)))
+	return nil
 }
 
 func wantCode(ts *testscript.TestScript, neg bool, args []string) {

@@ -30,6 +30,12 @@ func newDevicesCommand() *cobra.Command {
 		Use:     "devices",
 		Short:   "Make devices for tests",
 		Example: "  otasim devices create --endpoint http://127.0.0.1:8080 --access-key id:secret --product KEY --count 1000 --prefix lamp- > devices.csv",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("devices: unknown command %q (see otasim devices --help)", args[0])
+			}
+			return cmd.Help()
+		},
 	}
 	cmd.AddCommand(newDevicesCreateCommand())
 	return cmd

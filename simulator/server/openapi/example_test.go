@@ -41,7 +41,9 @@ func ExampleClient_Call() {
 	if err != nil {
 		log.Fatal(err) // a *CallError when the cloud refused
 	}
-	var device struct{ Data struct{ Status, FirmwareVersion string } }
+	var device struct {
+		Data struct{ Status, FirmwareVersion string }
+	}
 	if err := json.Unmarshal(answer, &device); err != nil {
 		log.Fatal(err)
 	}

@@ -96,7 +96,7 @@ func (t Task) ticked(pol Policy, now Stamp) Task {
 		t.Status, t.Phase, t.Reason = Failed, PhaseOver, ReasonTimeout
 		return t
 	}
-	t.Phase, t.RetryAt, t.NotifiedAt, t.BegunAt = PhaseQueued, 0, 0, 0
+	t.Phase, t.Step, t.RetryAt, t.NotifiedAt, t.BegunAt = PhaseQueued, 0, 0, 0, 0
 	t.Attempt++
 	return t
 }

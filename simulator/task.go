@@ -70,7 +70,7 @@ type Task struct {
 	Status  TaskStatus
 	Phase   Phase
 	Attempt int    // 1 and up
-	Step    int    // percent last reported in this attempt, or the failure below zero
+	Step    int    // last reported in this attempt: percent, or a failure below zero
 	Reason  string // of a failure or cancellation, and of the last failure while it is tried again
 
 	Created    Stamp

@@ -70,6 +70,39 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
+// A slot that stalls must not make the memory fill: HTTP/2 would read on.
+func TestHTTP2BuffersLittle(t *testing.T) {
+	file := content(4 << 20)
+	written := new(atomic.Int64)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(file)))
+		for rest := file; len(rest) > 0; rest = rest[4096:] {
+			if _, err := w.Write(rest[:4096]); err != nil {
+				return
+			}
+			written.Add(4096)
+		}
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	b, err := client(t, Options{TLS: &tls.Config{RootCAs: pool(s.Certificate())}}).Open(t.Context(), request(s, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if _, err := b.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if n := written.Load(); n > 2*maxBuffered {
+		t.Errorf("the server could send %d bytes before one was asked for", n)
+	}
+	if rest, err := io.ReadAll(b); err != nil || len(rest) != len(file)-1 {
+		t.Errorf("%d bytes, %v", len(rest), err)
+	}
+}
+
 func TestOptionsAndRequestsAreChecked(t *testing.T) {
 	for _, o := range []Options{{RateLimit: -1}, {LowSpeed: -2}, {Retries: -2}, {IdleTimeout: -1}, {LowSpeedTime: -1}, {MaxRetryAfter: -1}} {
 		if _, err := New(o); err == nil {

@@ -190,7 +190,7 @@ func (s *session) write(filters map[string]byte) {
 
 // flush writes the posts that wait.
 func (s *session) flush() {
-	for {
+	for range maxPosts {
 		select {
 		case m := <-s.posts:
 			s.client.Publish(m.topic, 0, false, m.payload)

@@ -14,7 +14,7 @@ import (
 // sends again on the next one when a connection breaks first: the message
 // arrives at least once. Any other result is the end of the context, or a
 // message that cannot be sent at all; after the former the message may have
-// arrived all the same.
+// arrived all the same. The payload must not be changed afterwards.
 func (l *Link) Send(ctx context.Context, kind ota.TopicKind, payload []byte) error {
 	topic, err := l.topic(kind, payload)
 	if err != nil {

@@ -1,0 +1,68 @@
+# The two commands are `make demo` and `make test`; they install what they need.
+SHELL   := /bin/sh
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
+PROGRAMS := otad otasim otapack
+
+.PHONY: help demo test build cross bench check fuzz clean
+help:
+	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
+	@echo 'make test    all tests (with race detector where it is cheap)'
+	@echo 'make build   bin/otad, bin/otasim, bin/otapack'
+	@echo 'make cross   static binaries for every supported machine, in dist/'
+	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
+	@echo 'make check   formatting, vet, and the pinned linter'
+	@echo 'make fuzz    every fuzz target for a while (FUZZTIME=30s)'
+
+build:
+	@mkdir -p bin
+	@for p in $(PROGRAMS); do $(BUILD) -ldflags '$(LDFLAGS)' -o bin/$$p ./cmd/$$p || exit 1; done
+
+# The images of the demo have real agents inside, one build for each version.
+demo: build
+	@scripts/need.sh go:golang mke2fs:e2fsprogs debugfs:e2fsprogs
+	@for v in 1.0.0 2.0.0 3.0.0 4.0.0; do \
+		for p in otad otapack; do \
+			GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -ldflags "-s -w -X main.version=$$v" -o build/demo/$$v/$$p ./cmd/$$p || exit 1; \
+		done; done
+	@$(BUILD) -o build/demo/demo ./cmd/demo
+	@build/demo/demo
+
+test:
+	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs
+	$(GO) vet ./...
+	$(GO) test -timeout 9m ./...
+
+AGENT_TARGETS := linux/arm/5 linux/arm/6 linux/arm/7 linux/arm64 linux/mipsle linux/riscv64 linux/amd64
+SIM_TARGETS   := linux/amd64 linux/arm64 linux/arm/7 linux/riscv64
+cross:
+	@mkdir -p dist
+	@set -e; \
+	one() { p=$$1; set -- $$(echo $$2 | tr / ' '); out=dist/$$p-$$1-$$2$${3:+v$$3}; \
+		GOOS=$$1 GOARCH=$$2 GOARM=$${3:-} GOMIPS=softfloat $(BUILD) -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$p; \
+		printf '%-28s %10d bytes\n' $$out $$(wc -c < $$out); }; \
+	for t in $(AGENT_TARGETS); do one otad $$t; one otapack $$t; done; \
+	for t in $(SIM_TARGETS); do one otasim $$t; done
+	@size=$$(wc -c < dist/otad-linux-armv7); \
+	echo "otad for armv7: $$size bytes, the limit is 9000000"; test $$size -le 9000000
+
+bench: build
+	@scripts/need.sh curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs
+	@$(BUILD) -o build/bench ./cmd/bench
+	@build/bench -bin bin -out docs/benchmarks.md
+
+check:
+	@test -z "$$(gofmt -l .)" || { echo 'gofmt is wanted for:'; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+
+FUZZTIME ?= 30s
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; done
+
+clean:
+	rm -rf bin build dist

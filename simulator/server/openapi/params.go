@@ -53,14 +53,20 @@ func readForm(w http.ResponseWriter, r *http.Request) (string, *Fault) {
 	if err != nil || kind != "application/x-www-form-urlencoded" {
 		return "", gateway(http.StatusUnsupportedMediaType, "InvalidContentType", "The body must be application/x-www-form-urlencoded.")
 	}
-	slow := http.NewResponseController(w)
-	_ = slow.SetReadDeadline(time.Now().Add(formTimeout)) // not every writer has one: in tests
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
-	_ = slow.SetReadDeadline(time.Time{}) // or the answer would be cut off by it
 	if err != nil {
-		return "", gateway(http.StatusRequestEntityTooLarge, "InvalidParameter.TooLong", "The form could not be read, or has more than %d bytes.", MaxBody)
+		w.Header().Set("Connection", "close") // the rest of the form is not wanted
+		return "", gateway(http.StatusRequestEntityTooLarge, "InvalidParameter.TooLong", "The form could not be read within %v, or has more than %d bytes.", formTimeout, MaxBody)
 	}
+	hurry(w, time.Time{}) // the answer may take longer than the form
 	return string(body), nil
+}
+
+// hurry bounds the time for the rest of a request to arrive, also for what the HTTP
+// server itself reads of a body that nobody wants. The zero time takes the bound
+// away. Writers without a connection, in tests, have none.
+func hurry(w http.ResponseWriter, until time.Time) {
+	_ = http.NewResponseController(w).SetReadDeadline(until)
 }
 
 // parseInto adds the pairs of an encoded query to params. A name that stands there

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/leapslot/ota/simulator/server/store"
@@ -76,6 +77,9 @@ type session struct {
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		hurry(w, time.Now().Add(formTimeout))
+	}
 	id, format := newRequestID(), formatJSON
 	a, f := s.serve(w, r, &format)
 	var err error
@@ -98,6 +102,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, format *string) (
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
 		return nil, gateway(http.StatusMethodNotAllowed, "UnsupportedHTTPMethod", "Use GET or POST.")
+	}
+	if strings.HasPrefix(r.Header.Get("Authorization"), "ACS3-") {
+		return nil, gateway(http.StatusBadRequest, "InvalidSignatureVersion", "The request is signed in a header (ACS3): sign it with parameters, SignatureVersion 1.0 and HMAC-SHA1.")
 	}
 	params, f := readParams(w, r)
 	if f != nil {

@@ -25,8 +25,23 @@ const (
 // apiStatus is the answer of /v1/status, and what otad status -o json prints.
 type apiStatus struct {
 	agent.Status
-	Running bool   `json:"running"` // the service is; otherwise this was read from the disk
-	Agent   string `json:"agent"`   // version of otad
+	Last    *outcome `json:"last"`    // in place of that of Status
+	Running bool     `json:"running"` // the service is; otherwise this was read from the disk
+	Agent   string   `json:"agent"`   // version of otad
+}
+
+// outcome is a result whose reason is there for scripts even when it is empty.
+type outcome struct {
+	agent.Result
+	Reason string `json:"reason"`
+}
+
+func newStatus(s agent.Status, running bool, version string) apiStatus {
+	a := apiStatus{Status: s, Running: running, Agent: version}
+	if s.Last != nil {
+		a.Last = &outcome{*s.Last, s.Last.Reason}
+	}
+	return a
 }
 
 // apiCheck is the answer of /v1/check.
@@ -60,7 +75,7 @@ type api struct {
 func (a *api) answer(ctx context.Context, method, path string) (int, any) {
 	switch method + " " + path {
 	case "GET /v1/status":
-		return http.StatusOK, apiStatus{a.now().Status(), true, a.version}
+		return http.StatusOK, newStatus(a.now().Status(), true, a.version)
 	case "GET /v1/history":
 		return http.StatusOK, append([]agent.Result{}, a.now().History()...)
 	case "POST /v1/check":

@@ -65,7 +65,7 @@ func (a *app) status(ctx context.Context) (apiStatus, error) {
 	if diskErr != nil {
 		return s, fmt.Errorf("%w; and nothing can be read from the disk: %w", err, diskErr)
 	}
-	return apiStatus{Status: left.status, Agent: thisBuild().Version}, nil
+	return newStatus(left.status, false, thisBuild().Version), nil
 }
 
 // print writes a block that people read.
@@ -96,7 +96,7 @@ func (s apiStatus) print(w io.Writer) error {
 		row("stage", "%s, %d %%", s.Stage, s.Percent)
 	}
 	if s.Last != nil {
-		row("last", "%s", sentence(*s.Last))
+		row("last", "%s", sentence(s.Last.Result, s.Last.Reason))
 	}
 	if s.Owed > 0 {
 		row("owed", "%s that the cloud does not have yet", plural(s.Owed, "message"))
@@ -113,13 +113,13 @@ func describe(n *agent.Announced) string {
 	return fmt.Sprintf("module %s to version %s (%s, %s)", n.Module, n.Version, kind, bytesText(n.Size))
 }
 
-func sentence(r agent.Result) string {
+func sentence(r agent.Result, reason string) string {
 	at := r.Time.UTC().Format("2006-01-02 15:04:05Z")
 	way := fmt.Sprintf("module %s from %s to %s", r.Module, orUnknown(r.From), r.Version)
 	if !r.Step.Failed() {
 		return fmt.Sprintf("%s  %s: installed", at, way)
 	}
-	return fmt.Sprintf("%s  %s: %s (%d): %s", at, way, r.Step.Meaning(), int(r.Step), r.Reason)
+	return fmt.Sprintf("%s  %s: %s (%d): %s", at, way, r.Step.Meaning(), int(r.Step), reason)
 }
 
 // watch prints the status until it is interrupted.
@@ -232,7 +232,7 @@ func (a *app) history(ctx context.Context) error {
 		return err
 	}
 	for _, r := range list {
-		if _, err := fmt.Fprintln(a.out, sentence(r)); err != nil {
+		if _, err := fmt.Fprintln(a.out, sentence(r, r.Reason)); err != nil {
 			return err
 		}
 	}

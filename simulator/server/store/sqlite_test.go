@@ -92,6 +92,7 @@ func (w *town) fill(n int) (simulator.Product, simulator.Job) {
 		Tags: []simulator.Tag{{Key: "k", Value: "v"}},
 	}).(simulator.Job)
 	for _, name := range names[:2] {
+		w.now = w.now.Add(time.Second) // a place for each in the batch's rate
 		d := ota.Device{ProductKey: p.Key, Name: name}
 		w.happen(simulator.Online{Device: d})
 		w.happen(simulator.Informed{Device: d, Version: "1.0"})
@@ -413,4 +414,46 @@ func BenchmarkRaw(b *testing.B) {
 		exec("COMMIT")
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "updates/s")
+}
+
+// BenchmarkMillion stores a million devices and a job of 100,000 tasks, lists a page of
+// it from the middle, and loads it all again.
+func BenchmarkMillion(b *testing.B) {
+	for b.Loop() {
+		w := newTown(b, filepath.Join(b.TempDir(), "ota.db"))
+		p := w.do(simulator.CreateProduct{Account: "me", Name: "lamp"}).(simulator.Product)
+		begin := time.Now()
+		for range 10 {
+			w.do(simulator.RegisterDevices{Product: p.Key, Count: simulator.MaxRegistration})
+		}
+		b.ReportMetric(time.Since(begin).Seconds(), "s-register")
+		list, _, err := w.store.Devices(b.Context(), DeviceFilter{Product: p.Key}, Page{Size: 100_000})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, d := range list { // only these match the batch
+			w.cloud.Happen(simulator.Informed{Device: d.Device, Version: "1.0"}, w.now)
+		}
+		w.save()
+		pkg := w.do(simulator.CreatePackage{
+			Product: p.Key, Name: "fw", Version: "2.0", SignMethod: ota.MD5,
+			Files: []simulator.File{{Name: "fw.bin", Key: "k", Size: 10, MD5: strings.Repeat("ab", 16)}},
+		}).(simulator.Package)
+		begin = time.Now()
+		j := w.do(simulator.CreateStaticJob{Package: pkg.ID, Target: simulator.TargetAll, Sources: []string{"1.0"}}).(simulator.Job)
+		b.ReportMetric(time.Since(begin).Seconds(), "s-job")
+		begin = time.Now()
+		tasks, n, err := w.store.Tasks(b.Context(), TaskFilter{Job: j.ID, Status: simulator.Queued}, Page{Number: 500, Size: 100})
+		if err != nil || n != 100_000 || len(tasks) != 100 {
+			b.Fatalf("%d tasks of %d: %v", len(tasks), n, err)
+		}
+		b.ReportMetric(float64(time.Since(begin).Microseconds())/1000, "ms-page")
+		begin = time.Now()
+		st, err := w.store.Load(b.Context())
+		if err != nil || len(st.Devices) != 1_000_000 {
+			b.Fatal(err)
+		}
+		b.ReportMetric(time.Since(begin).Seconds(), "s-load")
+		w.store.Close()
+	}
 }

@@ -30,7 +30,7 @@ func (cmd CreateVerifyJob) apply(c *Cloud, now Stamp) (any, error) {
 	}
 	j := c.newJob(p, now)
 	j.Type, j.Selection, j.Target, j.Desc = VerifyFirmware, Static, TargetSpecific, cmd.Desc
-	j.Policy = Policy{TimeoutMinutes: cmd.TimeoutMinutes, MaximumPerMinute: MaxPushRate, Overwrite: KeepTask}
+	j.Policy = Policy{TimeoutMinutes: cmd.TimeoutMinutes, MaximumPerMinute: min(MaxPushRate, c.opt.MaxPushRate), Overwrite: KeepTask}
 	if p.Diff {
 		j.Sources = []string{p.Source}
 	}

@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	"github.com/leapslot/ota"
 )
@@ -35,7 +36,7 @@ func (cmd CreatePackage) apply(c *Cloud, now Stamp) (any, error) {
 	*c.editPackage(p) = Package{
 		ID: c.newID('p'), Account: pr.Account, Product: pr.Key, Module: cmd.Module,
 		Name: cmd.Name, Desc: cmd.Desc, Diff: cmd.Diff, Source: cmd.Source, Version: cmd.Version,
-		SignMethod: cmd.SignMethod, Files: cmd.Files, UDI: cmd.UDI,
+		SignMethod: cmd.SignMethod, Files: slices.Clone(cmd.Files), UDI: cmd.UDI,
 		Status: Unverified, Created: now, Modified: now, Revision: 1,
 	}
 	if !cmd.NeedToVerify {

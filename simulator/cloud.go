@@ -113,7 +113,9 @@ func New(opt Options) *Cloud {
 // Apply does a command at the time now. After an error nothing has changed.
 func (c *Cloud) Apply(cmd Command, now time.Time) (any, error) {
 	v, err := cmd.apply(c, At(now))
-	c.pump(now)
+	if !Looks(cmd) {
+		c.pump(now)
+	}
 	return v, err
 }
 

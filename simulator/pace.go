@@ -16,7 +16,13 @@ const (
 
 // pace says whether a push may go out at now, all in nanoseconds since 1970, when the
 // next free place is next; and which place is the next free one then.
+//
+// A place that is further ahead than any can be means that the clock was set back.
 func pace(next int64, perMinute int, now int64) (int64, bool) {
+	width := int64(window+slack) / int64(max(perMinute, 1))
+	if next > now+2*width {
+		next = now + width
+	}
 	if now < next {
 		return next, false
 	}
@@ -24,5 +30,5 @@ func pace(next int64, perMinute int, now int64) (int64, bool) {
 		next = now // the first one
 	}
 	next = max(next, now-int64(lateness))
-	return next + int64(window+slack)/int64(max(perMinute, 1)), true
+	return next + width, true
 }

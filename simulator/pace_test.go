@@ -73,3 +73,14 @@ func TestP34PaceIsEven(t *testing.T) {
 		}
 	}
 }
+
+// TestP34PaceWhenTheClockIsSetBack: the batch goes on soon, and not in a burst.
+func TestP34PaceWhenTheClockIsSetBack(t *testing.T) {
+	now := start.UnixNano()
+	next, _ := pace(0, 10, now)
+	now -= int64(time.Hour)
+	next, ok := pace(next, 10, now)
+	if ok || next > now+int64(10*time.Second) {
+		t.Errorf("pushed %v, the next place is %v ahead", ok, time.Duration(next-now))
+	}
+}

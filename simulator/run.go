@@ -76,7 +76,7 @@ func (t *task) wantsPush() bool {
 // takePlace takes the job's next place in time, if it has come.
 func (c *Cloud) takePlace(j *job, now time.Time) bool {
 	next, ok := pace(j.NextPush, j.Policy.MaximumPerMinute, now.UnixNano())
-	if ok {
+	if next != j.NextPush {
 		c.editJob(j).NextPush = next
 	}
 	return ok

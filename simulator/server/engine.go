@@ -19,6 +19,8 @@ const (
 	maxBatch   = 1000 // requests stored in one transaction
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 5 * time.Second
+
+	longestSleep = time.Minute // when the clock is set, it is noticed by then
 )
 
 // ErrStopped is what a caller gets whose request was not taken before the engine
@@ -132,7 +134,7 @@ func (e *Engine) device(ctx context.Context, d ota.Device) (simulator.Device, er
 // again. It may be called once.
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.stopped)
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(longestSleep)
 	defer timer.Stop()
 	for {
 		timer.Reset(e.sleep(time.Now()))
@@ -156,9 +158,9 @@ func (e *Engine) sleep(now time.Time) time.Duration {
 		next = e.retryAt
 	}
 	if next.IsZero() {
-		return time.Hour
+		return longestSleep
 	}
-	return max(next.Sub(now), 0)
+	return min(max(next.Sub(now), 0), longestSleep)
 }
 
 // collect takes what else has come, after what has to be tried again.
@@ -220,7 +222,7 @@ func (e *Engine) look(batch []*request, now time.Time) {
 }
 
 func (e *Engine) apply(batch []*request, now time.Time) {
-	if next := e.cloud.Next(); !next.IsZero() && !next.After(now) && (e.pause == 0 || !now.Before(e.retryAt)) {
+	if e.due(batch, now) {
 		e.cloud.Tick(now)
 	}
 	for _, r := range batch {
@@ -233,6 +235,12 @@ func (e *Engine) apply(batch []*request, now time.Time) {
 			e.cloud.Happen(r.event, now)
 		}
 	}
+}
+
+// due says whether time has brought something about, or nothing else woke the engine.
+func (e *Engine) due(batch []*request, now time.Time) bool {
+	next := e.cloud.Next()
+	return (len(batch) == 0 || !next.IsZero() && !next.After(now)) && (e.pause == 0 || !now.Before(e.retryAt))
 }
 
 // save stores the changes. It does not give up halfway when the process is asked to

@@ -15,7 +15,7 @@ import (
 // These tests run the real server, SQLite and all, and the real paho client over
 // net.Pipe in virtual time.
 
-func TestP4NoticeWithoutSubscribe(t *testing.T) {
+func TestP1P4NoticeWithoutSubscribe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := open(t, t.TempDir()).run()
 		defer c.stop()

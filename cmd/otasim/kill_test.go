@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,76 +14,7 @@ import (
 	mqtt "github.com/eclipse/paho.mqtt.golang"
 
 	"github.com/leapslot/ota"
-	"github.com/leapslot/ota/simulator/server/openapi"
 )
-
-// served is a real otasim serve process.
-type served struct {
-	t          *testing.T
-	cmd        *exec.Cmd
-	mqtt, http string
-	client     *openapi.Client
-}
-
-// serve starts a process on the directory: this test binary, as otasim.
-func serve(t *testing.T, dir string) *served {
-	t.Helper()
-	s := &served{t: t, cmd: otasim("serve", "--data", dir, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--access-key", "id:secret")}
-	out, err := s.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var logs strings.Builder
-	s.cmd.Stderr = &logs
-	if err := s.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ready := false
-	for lines := bufio.NewScanner(out); !ready && lines.Scan(); {
-		what, addr, _ := strings.Cut(lines.Text(), " ")
-		switch what {
-		case "mqtt":
-			s.mqtt = addr
-		case "http":
-			s.http = addr
-		}
-		ready = what == "ready"
-	}
-	if !ready {
-		_ = s.cmd.Wait()
-		t.Fatalf("the server did not come up:\n%s", logs.String())
-	}
-	if s.client, err = openapi.NewClient("http://"+s.http, openapi.Key{ID: "id", Secret: "secret"}, 10*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// kill is kill -9.
-func (s *served) kill() {
-	_ = s.cmd.Process.Kill()
-	_ = s.cmd.Wait() // "signal: killed"
-}
-
-// call calls an action that must succeed.
-func (s *served) call(action string, answer any, params ...string) {
-	s.t.Helper()
-	if err := s.try(action, answer, params...); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *served) try(action string, answer any, params ...string) error {
-	all := map[string]string{}
-	for i := 0; i < len(params); i += 2 {
-		all[params[i]] = params[i+1]
-	}
-	b, err := s.client.Call(context.Background(), action, all)
-	if err != nil || answer == nil {
-		return err
-	}
-	return json.Unmarshal(b, answer)
-}
 
 // lamp is a device that remembers what was acknowledged to it.
 type lamp struct {
@@ -174,13 +101,6 @@ func TestF4KillNine(t *testing.T) {
 	s = rollOut(t, s, dir, product.ProductKey, all)
 }
 
-func register(t *testing.T, s *served, d ota.Device) string {
-	t.Helper()
-	var a struct{ Data struct{ DeviceSecret string } }
-	s.call("RegisterDevice", &a, "ProductKey", d.ProductKey, "DeviceName", d.Name)
-	return a.Data.DeviceSecret
-}
-
 // load registers devices and reports versions until the server is killed at a random
 // moment.
 func load(s *served, all []*lamp, made map[string]string, round int) {
@@ -236,21 +156,9 @@ func checkVersion(t *testing.T, s *served, l *lamp) {
 // rollOut makes a batch and kills the server at random moments until every lamp has
 // its notice and has reported success.
 func rollOut(t *testing.T, s *served, dir, product string, all []*lamp) *served {
-	fw := filepath.Join(t.TempDir(), "fw.bin")
-	if err := os.WriteFile(fw, []byte("firmware"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	up := otasim("cloud", "GenerateOTAUploadURL", "--file", fw, "--FileSuffix", "bin", "--endpoint", "http://"+s.http, "--access-key", "id:secret")
-	out, err := up.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, url, _ := strings.Cut(string(out), `"FirmwareUrl":"`)
-	url, _, _ = strings.Cut(url, `"`)
-	var pkg struct{ Data struct{ FirmwareId string } }
-	s.call("CreateOTAFirmware", &pkg, "ProductKey", product, "FirmwareName", "fw", "DestVersion", "2.0", "FirmwareUrl", url, "NeedToVerify", "false")
+	fw := newFirmware(t, s, product)
 	var job struct{ Data struct{ JobId string } }
-	params := []string{"ProductKey", product, "FirmwareId", pkg.Data.FirmwareId, "TargetSelection", "SPECIFIC"}
+	params := []string{"ProductKey", product, "FirmwareId", fw, "TargetSelection", "SPECIFIC"}
 	for i, l := range all {
 		params = append(params, "TargetDeviceName."+strconv.Itoa(i+1), l.dev.Name)
 	}
@@ -317,11 +225,4 @@ func (l *lamp) install(c mqtt.Client) bool {
 	tok := c.Publish(ota.TopicProgress.Of(l.dev), 1, false, ota.Progress{ID: "1", Step: 50}.Encode())
 	l.runs2 = tok.WaitTimeout(3*time.Second) && tok.Error() == nil && c.IsConnected()
 	return l.runs2
-}
-
-// otasim is this test binary as the command: the real main in a process of its own.
-func otasim(args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asMain+"=1")
-	return cmd
 }

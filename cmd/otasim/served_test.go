@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"os"
@@ -17,14 +18,14 @@ import (
 
 // served is a real otasim serve process.
 type served struct {
-	t                 *testing.T
+	t                 testing.TB
 	cmd               *exec.Cmd
 	mqtt, mqtts, http string
 	client            *openapi.Client
 }
 
 // serve starts a process on the directory: this test binary, as otasim.
-func serve(t *testing.T, dir string, more ...string) *served {
+func serve(t testing.TB, dir string, more ...string) *served {
 	t.Helper()
 	args := []string{"serve", "--data", dir, "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--access-key", "id:secret"}
 	s := &served{t: t, cmd: otasim(append(args, more...)...)}
@@ -86,7 +87,7 @@ func (s *served) try(action string, answer any, params ...string) error {
 	return json.Unmarshal(b, answer)
 }
 
-func register(t *testing.T, s *served, d ota.Device) string {
+func register(t testing.TB, s *served, d ota.Device) string {
 	t.Helper()
 	var a struct{ Data struct{ DeviceSecret string } }
 	s.call("RegisterDevice", &a, "ProductKey", d.ProductKey, "DeviceName", d.Name)
@@ -94,10 +95,10 @@ func register(t *testing.T, s *served, d ota.Device) string {
 }
 
 // newFirmware uploads a file and makes a package of it that needs no verification.
-func newFirmware(t *testing.T, s *served, product string) string {
+func newFirmware(t testing.TB, s *served, product string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "fw.bin")
-	if err := os.WriteFile(file, []byte("firmware"), 0o600); err != nil {
+	if err := os.WriteFile(file, bytes.Repeat([]byte("firmware"), 8<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	up := otasim("cloud", "GenerateOTAUploadURL", "--file", file, "--FileSuffix", "bin", "--endpoint", "http://"+s.http, "--access-key", "id:secret")

@@ -31,7 +31,7 @@ func (a *Agent) reboot(ctx context.Context, u *Update) error {
 	case a.cfg.BootID != u.BootID:
 		return fmt.Errorf("slot %s did not start: the boot loader came back to slot %s", u.Target, a.running.Name())
 	}
-	a.progress(u, 99)
+	a.progress(u, restartPercent)
 	return a.restart(ctx)
 }
 

@@ -24,6 +24,9 @@ func Inspect(store Store, running string, system Module) (Status, []Result, erro
 	if u := rec.Update; u != nil {
 		s.Stage, s.Notice = u.Stage, announced(u.Notice)
 		s.Percent = u.percent(max(u.Mark.In, u.Mark.Spooled))
+		if !u.Stage.before(Switch) {
+			s.Percent = restartPercent
+		}
 	}
 	if n := len(rec.History); n > 0 {
 		s.Last = &rec.History[n-1]

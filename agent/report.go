@@ -20,6 +20,9 @@ const (
 	progressStep  = 5
 	fullFetched   = 95
 	patchFetched  = 50
+
+	readBackPercent = 97
+	restartPercent  = 99
 )
 
 // meter remembers what progress was posted.

@@ -21,6 +21,10 @@ func (a *Agent) resume() error {
 	}
 	r, known := rowOf(u.Stage)
 	u.Stalls++
+	a.meter.now = u.percent(max(u.Mark.In, u.Mark.Spooled))
+	if !u.Stage.before(Switch) {
+		a.meter.now = restartPercent
+	}
 	a.cfg.Log.Info("update goes on", "module", u.Notice.Module, "to", u.Notice.Version, "stage", u.Stage, "interruptions", u.Stalls)
 	switch {
 	case !known:

@@ -42,7 +42,7 @@ func (a *Agent) write(ctx context.Context, u *Update) error {
 			return err
 		}
 	}
-	a.progress(u, 97)
+	a.progress(u, readBackPercent)
 	if err := a.readBack(ctx, u); err != nil {
 		return err
 	}

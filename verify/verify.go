@@ -61,7 +61,7 @@ func Equal(announced string, sum []byte) error {
 		return err
 	}
 	if !bytes.Equal(want, sum) {
-		return fmt.Errorf("digest is %x, announced was %x", sum, want)
+		return fmt.Errorf("digest %.6x..., announced was %.6x...", sum, want)
 	}
 	return nil
 }

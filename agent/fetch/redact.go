@@ -7,21 +7,26 @@ import (
 	"strings"
 )
 
-// Redact gives a URL for logs and reports: without its query, which is what a
-// signed URL keeps secret, and without user and password.
+// Redact gives a URL for logs and reports: its server and the first part of its
+// path. What a signed URL keeps secret stands in the query with some servers
+// and at the end of the path with others.
 func Redact(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "(unreadable URL)"
 	}
-	s := u.Scheme + "://" + u.Host + u.EscapedPath()
-	if u.RawQuery != "" {
+	first, rest, more := strings.Cut(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
+	s := u.Scheme + "://" + u.Host + "/" + first
+	switch {
+	case more && rest != "":
+		s += "/..."
+	case u.RawQuery != "":
 		s += "?..."
 	}
 	return s
 }
 
-// scrub takes queries and passwords out of every URL in a text that others
+// scrub does the same, and takes out passwords, for every URL in a text that others
 // made: an error of net/http quotes the URL of a redirect or of a proxy.
 func scrub(s string) string {
 	var b strings.Builder
@@ -35,7 +40,10 @@ func scrub(s string) string {
 			host, path, slash := strings.Cut(rest, "/")
 			host = host[strings.LastIndexByte(host, '@')+1:]
 			if word = scheme + "://" + host; slash {
-				word += "/" + path
+				first, rest, more := strings.Cut(path, "/")
+				if word += "/" + first; more && rest != "" {
+					word += "/..."
+				}
 			}
 		}
 		if before, after, ok := strings.Cut(word, "?"); ok && after != "" {

@@ -160,7 +160,9 @@ func TestI8RefusedURLs(t *testing.T) {
 
 func TestI8Redact(t *testing.T) {
 	for raw, want := range map[string]string{
-		"https://h:8/a/b?auth_key=SECRET#x": "https://h:8/a/b?...",
+		"https://h:8/a/b?auth_key=SECRET#x": "https://h:8/a/...",
+		"https://h:8/a?auth_key=SECRET#x":   "https://h:8/a?...",
+		"https://h/p/file/1/SECRET":         "https://h/p/...",
 		"http://u:SECRET@h/a":               "http://h/a",
 		"http://h/a":                        "http://h/a",
 		"http://[::1/?SECRET":               "(unreadable URL)",
@@ -171,6 +173,7 @@ func TestI8Redact(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`Get "http://u:SECRET@h/a?k=SECRET": EOF`: `Get "http://h/a?...": EOF`,
+		`Get "http://h/p/7/SECRET": EOF`:          `Get "http://h/p/...": EOF`,
 		`bad /x?k=SECRET here`:                    `bad /x?... here`,
 		`what now? nothing`:                       `what now? nothing`,
 	} {

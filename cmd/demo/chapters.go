@@ -150,7 +150,10 @@ func (d *demo) writeError(ctx context.Context) error {
 		return err
 	}
 	d.gateway.stop()
-	return d.gateway.start(0)
+	if err := d.gateway.start(0); err != nil {
+		return err
+	}
+	return d.gateway.runs(ctx, patchTo, "a")
 }
 
 func (d *demo) unhealthy(ctx context.Context) error {

@@ -3,8 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-
-	"github.com/leapslot/ota/platform"
 )
 
 // accept refuses what this device cannot do at all, and bounds how often it
@@ -34,7 +32,7 @@ func (a *Agent) trust(_ context.Context, u *Update) error {
 // room finds what would make the writing fail before a byte is written: a slot
 // that is too small, or a running image that is not the patch's source.
 func (a *Agent) room(ctx context.Context, u *Update) error {
-	size, err := a.target(u).Size()
+	size, err := a.spare.Size()
 	if err != nil {
 		return err
 	}
@@ -73,13 +71,4 @@ func (a *Agent) checkSource(ctx context.Context) error {
 		return fmt.Errorf("the running image in slot %s was modified: SHA-256 %s, recorded is %s; send the full package", a.running.Name(), got, im.SHA256)
 	}
 	return nil
-}
-
-func (a *Agent) target(u *Update) platform.Slot { return a.slot(u.Target) }
-
-func (a *Agent) slot(name string) platform.Slot {
-	if name == a.cfg.Slots[0].Name() {
-		return a.cfg.Slots[0]
-	}
-	return a.cfg.Slots[1]
 }

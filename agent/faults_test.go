@@ -460,3 +460,25 @@ func TestT6SpoolChangedAfterVerification(t *testing.T) {
 	}
 	t.Fatal("no cut ends at the stage Write")
 }
+
+// S10: the slots were switched by hand in the middle of a download. What was
+// the spare slot runs now, and is not written.
+func TestS10SlotsSwitchedByHand(t *testing.T) {
+	w := goodWorld(t)
+	w.cut.k = 12
+	if !w.boot() {
+		t.Fatal("it was not cut")
+	}
+	w.write("b.img", append(bytes.Clone(w.new), make([]byte, slotSize-len(w.new))...))
+	m := w.machine()
+	if err := m.Try("b"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.PowerOn(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	w.ends("[1.0.0 -2 1.0.0]", true, "now slot b runs")
+}

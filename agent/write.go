@@ -76,8 +76,7 @@ func (a *Agent) patch(ctx context.Context, u *Update) error {
 			return err
 		}
 	}
-	target := a.target(u)
-	limit, err := target.Size()
+	limit, err := a.spare.Size()
 	if err != nil {
 		return err
 	}
@@ -85,11 +84,12 @@ func (a *Agent) patch(ctx context.Context, u *Update) error {
 	if err != nil {
 		return fmt.Errorf("patch: %w", err)
 	}
-	return a.fill(ctx, u, target, image, image.Size())
+	return a.fill(ctx, u, image, image.Size())
 }
 
-// fill writes an image of a known size into the target slot.
-func (a *Agent) fill(ctx context.Context, u *Update, target platform.Slot, image io.Reader, size int64) error {
+// fill writes an image of a known size into the spare slot.
+func (a *Agent) fill(ctx context.Context, u *Update, image io.Reader, size int64) error {
+	target := a.spare
 	m, err := target.Open(true)
 	if err != nil {
 		return fmt.Errorf("slot %s cannot be written: %w", target.Name(), err)
@@ -125,7 +125,7 @@ func (a *Agent) fill(ctx context.Context, u *Update, target platform.Slot, image
 
 // readBack compares what the medium holds with what was written (S5).
 func (a *Agent) readBack(ctx context.Context, u *Update) error {
-	got, err := digestOf(ctx, a.target(u), u.Image.Size)
+	got, err := digestOf(ctx, a.spare, u.Image.Size)
 	if err != nil {
 		return fmt.Errorf("slot %s: reading back: %w", u.Target, err)
 	}

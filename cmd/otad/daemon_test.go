@@ -14,160 +14,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/leapslot/ota/agent"
 )
-
-// device is a directory with a configuration, and the daemons that run on it.
-type device struct {
-	t    *testing.T
-	dir  string
-	file string
-}
-
-// newDevice writes a configuration with two slots that exist. extra is more of
-// it, tables of their own.
-func newDevice(t *testing.T, url, extra string) *device {
-	t.Helper()
-	d := &device{t: t, dir: t.TempDir()}
-	d.file = filepath.Join(d.dir, "config.toml")
-	d.write("config.toml", fmt.Sprintf(`
-state_dir = %[1]q
-[device]
-product_key = %[2]q
-device_name = %[3]q
-device_secret = %[4]q
-[cloud]
-url = %[5]q
-[slots]
-a = %[6]q
-b = %[7]q
-[api]
-socket = %[8]q
-%[9]s
-`, d.path("state"), testProduct, testDevice, testSecret, url, d.path("a.img"), d.path("b.img"), d.path("run/api.sock"), extra))
-	if !strings.Contains(extra, "[[module]]") {
-		d.append("[[module]]\nname = \"default\"\nversion = \"1.0.0\"\n")
-	}
-	d.write("a.img", strings.Repeat("a", 64<<10))
-	d.write("b.img", strings.Repeat("b", 64<<10))
-	return d
-}
-
-func (d *device) path(name string) string { return filepath.Join(d.dir, name) }
-
-func (d *device) write(name, text string) {
-	d.t.Helper()
-	if err := os.WriteFile(d.path(name), []byte(text), 0o600); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *device) append(text string) {
-	d.t.Helper()
-	b, err := os.ReadFile(d.file)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	d.write("config.toml", string(b)+text)
-}
-
-// otad runs a command to its end and wants its exit code.
-func (d *device) otad(code int, args ...string) (stdout, stderr string) {
-	d.t.Helper()
-	var out, problem bytes.Buffer
-	cmd := exec.Command("otad", append(args, "-c", d.file)...)
-	cmd.Stdout, cmd.Stderr = &out, &problem
-	err := cmd.Run()
-	var exit *exec.ExitError
-	got := 0
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else if err != nil {
-		d.t.Fatal(err)
-	}
-	if got != code {
-		d.t.Fatalf("otad %v: exit code %d, wanted is %d\n%s%s", args, got, code, out.String(), problem.String())
-	}
-	return out.String(), problem.String()
-}
-
-func (d *device) status() (s apiStatus) {
-	d.t.Helper()
-	out, _ := d.otad(0, "status", "-o", "json")
-	if err := json.Unmarshal([]byte(out), &s); err != nil {
-		d.t.Fatal(err)
-	}
-	return s
-}
-
-// process is a running `otad run`.
-type process struct {
-	d     *device
-	cmd   *exec.Cmd
-	ended chan struct{}
-
-	mu  sync.Mutex
-	log bytes.Buffer
-}
-
-func (r *process) Write(p []byte) (int, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.log.Write(p)
-}
-
-func (r *process) logged(word string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Contains(r.log.String(), word)
-}
-
-// run starts the service and waits until it answers.
-func (d *device) run(args ...string) *process {
-	d.t.Helper()
-	r := &process{d: d, ended: make(chan struct{})}
-	r.cmd = exec.Command("otad", append([]string{"run", "-c", d.file}, args...)...)
-	r.cmd.Stderr = r
-	if err := r.cmd.Start(); err != nil {
-		d.t.Fatal(err)
-	}
-	go func() { r.cmd.Wait(); close(r.ended) }()
-	d.t.Cleanup(func() {
-		r.cmd.Process.Kill()
-		<-r.ended
-		if d.t.Failed() {
-			d.t.Logf("log of otad:\n%s", r.log.String())
-		}
-	})
-	eventually(d.t, "the service answers", func() bool {
-		c, err := net.Dial("unix", d.path("run/api.sock"))
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
-	return r
-}
-
-// stop ends the service by a signal and wants its exit code.
-func (r *process) stop(sig syscall.Signal, code int) {
-	r.d.t.Helper()
-	if err := r.cmd.Process.Signal(sig); err != nil {
-		r.d.t.Fatal(err)
-	}
-	r.wait(code)
-}
-
-func (r *process) wait(code int) {
-	r.d.t.Helper()
-	select {
-	case <-r.ended:
-	case <-time.After(15 * time.Second):
-		r.d.t.Fatal("otad did not end")
-	}
-	if got := r.cmd.ProcessState.ExitCode(); got != code {
-		r.d.t.Fatalf("otad ended with %d, wanted is %d", got, code)
-	}
-}
 
 // The life of a service that has nothing to install.
 func TestDaemonIdle(t *testing.T) {
@@ -341,4 +190,83 @@ func TestDaemonReload(t *testing.T) {
 		t.Errorf("status is %+v", s)
 	}
 	r.stop(syscall.SIGTERM, exitOK)
+}
+
+// What systemd hears: ready, alive, stopping.
+func TestDaemonNotifies(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "notify")
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	t.Setenv("NOTIFY_SOCKET", socket)
+	t.Setenv("WATCHDOG_USEC", "40000")
+	d := newDevice(t, "mqtt://127.0.0.1:1", "")
+	r := d.run()
+	next := func() string {
+		c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		b := make([]byte, 256)
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b[:n])
+	}
+	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1"} {
+		if got := next(); got != want {
+			t.Errorf("systemd hears %q, wanted is %q", got, want)
+		}
+	}
+	r.stop(syscall.SIGTERM, exitOK)
+	for got := ""; got != "STOPPING=1"; got = next() {
+		if got != "" && got != "WATCHDOG=1" {
+			t.Errorf("systemd hears %q", got)
+		}
+	}
+}
+
+// A watched status has a line for each change, and ends when it is interrupted.
+func TestStatusWatch(t *testing.T) {
+	b := startBroker(t, "127.0.0.1:0")
+	d := newDevice(t, b.url, "")
+	d.run().stop(syscall.SIGTERM, exitOK)
+	var out bytes.Buffer
+	var mu sync.Mutex
+	cmd := exec.Command("otad", "status", "--watch", "-c", d.file)
+	cmd.Stdout = writerFunc(func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return out.Write(p)
+	})
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := func(want string) func() bool {
+		return func() bool { mu.Lock(); defer mu.Unlock(); return out.String() == want }
+	}
+	const off, on = "(service not running) idle, version 1.0.0 in slot a\n", "idle, version 1.0.0 in slot a\n"
+	eventually(t, "a line without a service", lines(off))
+	r := d.run()
+	eventually(t, "a line with one", lines(off+on))
+	r.stop(syscall.SIGTERM, exitOK)
+	eventually(t, "a line without one again", lines(off+on+off))
+	cmd.Process.Signal(os.Interrupt)
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("interrupted: %v", err)
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+func TestStatusLine(t *testing.T) {
+	s := newStatus(agent.Status{Stage: agent.Fetch, Percent: 25, Slot: "a", Notice: &agent.Announced{Version: "1.1"}}, true, "1")
+	if got := s.line(true); got != "["+strings.Repeat("#", 10)+strings.Repeat(".", 30)+"]  25 %  fetch 1.1" {
+		t.Errorf("on a terminal %q", got)
+	}
+	if got := s.line(false); got != " 25 %  fetch 1.1" {
+		t.Errorf("elsewhere %q", got)
+	}
 }

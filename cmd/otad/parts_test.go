@@ -6,10 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -154,131 +152,32 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// asked is an agent that says what the test wants.
-type asked struct {
-	err    error
-	notice *agent.Announced
-}
-
-func (a asked) Status() agent.Status                            { return agent.Status{Stage: agent.Idle} }
-func (a asked) History() []agent.Result                         { return nil }
-func (a asked) Check(context.Context) (*agent.Announced, error) { return a.notice, a.err }
-func (a asked) Cancel() error                                   { return a.err }
-
-// The words of the API become exit codes.
-func TestAPIExitCodes(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		verb string
-		code int
-	}{
-		{agent.ErrBusy, "check", exitBusy},
-		{errors.New("the cloud cannot be asked"), "check", exitFailure},
-		{nil, "check", exitOK},
-		{agent.ErrIdle, "cancel", exitNothing},
-		{agent.ErrTooLate, "cancel", exitFailure},
-		{nil, "cancel", exitOK},
-	} {
-		socket := serveTest(t, (&api{func() updater { return asked{err: c.err} }, "1"}).answer)
-		var out, problem bytes.Buffer
-		a := &app{in: strings.NewReader(""), out: &out, err: &problem}
-		if code := a.run(t.Context(), []string{c.verb, "--socket", socket}); code != c.code {
-			t.Errorf("%s with %v: exit code %d, wanted is %d (%s)", c.verb, c.err, code, c.code, problem.String())
-		}
-	}
-}
-
-func serveTest(t *testing.T, answer func(context.Context, string, string) (int, any)) (socket string) {
-	t.Helper()
-	socket = filepath.Join(t.TempDir(), "deep", "api.sock")
-	l, err := listen(socket)
-	if err != nil {
+// A version is the first line of a file, or of what a command prints that is told
+// where it runs.
+func TestReadVersion(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "version")
+	if err := os.WriteFile(file, []byte(" 1.2.3 \nmore\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); serveAPI(ctx, l, answer) }()
-	t.Cleanup(func() { cancel(); <-done })
-	return socket
-}
-
-// Whatever is sent to the socket, the service answers the next request.
-func TestAPIHostile(t *testing.T) {
-	socket := serveTest(t, (&api{func() updater { return asked{} }, "1"}).answer)
-	for _, text := range []string{
-		"", "\r\n\r\n", "nonsense", "GET /v1/status HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: "+strings.Repeat("b", 1000)+"\r\n", 100),
-		"POST /v1/cancel HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\nxx",
-		"POST /v1/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-	} {
-		c, err := net.Dial("unix", socket)
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.WriteString(c, text)
-		c.(*net.UnixConn).CloseWrite()
-		io.Copy(io.Discard, c)
-		c.Close()
-	}
+	here := place{slot: "b", path: "/b.img"}
 	for _, c := range []struct {
-		request string
-		status  int
+		m    moduleConfig
+		want string
+		ok   bool
 	}{
-		{"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n", 200},
-		{"GET /v1/status HTTP/1.0\r\n\r\n", 200},
-		{"POST /v1/check HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}", 200},
-		{"GET /v1/cancel HTTP/1.1\r\nHost: x\r\n\r\n", 404},
-		{"GET /../etc HTTP/1.1\r\nHost: x\r\n\r\n", 404},
+		{moduleConfig{VersionFile: file}, "1.2.3", true},
+		{moduleConfig{VersionFile: file + "x"}, "", false},
+		{moduleConfig{Name: "mcu", VersionCommand: []string{"sh", "-c", `echo "$OTAD_MODULE-$OTAD_SLOT-$OTAD_SLOT_PATH"; echo more`}}, "mcu-b-/b.img", true},
+		{moduleConfig{VersionCommand: []string{"sh", "-c", "echo why >&2; exit 3"}}, "", false},
+		{moduleConfig{VersionCommand: []string{"/no/such/command"}}, "", false},
 	} {
-		if got := request(t, socket, c.request); got != c.status {
-			t.Errorf("%q: status %d, wanted is %d", c.request, got, c.status)
+		got, err := readVersion(c.m, here)(t.Context())
+		if got != c.want || (err == nil) != c.ok {
+			t.Errorf("%+v: %q, %v", c.m, got, err)
 		}
 	}
-}
-
-func request(t *testing.T, socket, text string) int {
-	t.Helper()
-	c, err := net.Dial("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	io.WriteString(c, text)
-	_, rest, _ := strings.Cut(string(must(io.ReadAll(c))), " ")
-	var status int
-	fmt.Sscan(rest, &status)
-	return status
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-// More requests than there are places are told so.
-func TestAPIAtMost(t *testing.T) {
-	hold, in := make(chan struct{}), make(chan struct{}, apiMaxRequests)
-	socket := serveTest(t, func(context.Context, string, string) (int, any) {
-		in <- struct{}{}
-		<-hold
-		return http.StatusOK, struct{}{}
-	})
-	done := make(chan int, apiMaxRequests)
-	for range apiMaxRequests {
-		go func() { done <- request(t, socket, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") }()
-	}
-	for range apiMaxRequests {
-		<-in
-	}
-	if got := request(t, socket, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); got != http.StatusServiceUnavailable {
-		t.Errorf("status %d", got)
-	}
-	close(hold)
-	for range apiMaxRequests {
-		if got := <-done; got != http.StatusOK {
-			t.Errorf("status %d", got)
-		}
+	if readVersion(moduleConfig{Version: "1"}, here) != nil {
+		t.Error("a version of the configuration is read from somewhere")
 	}
 }
 

@@ -150,7 +150,7 @@ func newTrust(t trustConfig) (*verify.Trust, error) {
 			return nil, exitf(exitConfig, "trust.keys", "%w (every .pem there must be a public key of the product)", err)
 		}
 	}
-	trust, err := verify.NewTrust(verify.Requirement(t.requirement()), keys)
+	trust, err := verify.NewTrust(verify.Requirement(t.Require), keys)
 	if err != nil {
 		return nil, exitf(exitConfig, "trust", "%w (correct [trust])", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"time"
 
 	"github.com/leapslot/ota"
@@ -132,14 +133,16 @@ const (
 	maxSocketPath    = 107 // what the kernel takes
 )
 
-// requirement is what [trust] require comes to: without it, a signature is
-// wanted as soon as there are keys to check it with.
-func (t trustConfig) requirement() string {
-	switch {
-	case t.Require != "":
-		return t.Require
-	case t.Keys != "":
-		return "digestsign"
+// complete fills in the defaults that depend on other keys. Without a word about
+// it a signature is wanted as soon as there are keys to check it with.
+func (c *config) complete() {
+	if c.Boot.Dir == "" {
+		c.Boot.Dir = filepath.Join(c.StateDir, "boot")
 	}
-	return "digest"
+	if c.Trust.Require == "" {
+		c.Trust.Require = "digest"
+		if c.Trust.Keys != "" {
+			c.Trust.Require = "digestsign"
+		}
+	}
 }

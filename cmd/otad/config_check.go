@@ -236,7 +236,7 @@ func (c *checker) trust() {
 		}
 	case "manifest":
 		c.later("trust.require", "a signed manifest", `use "digestsign"`)
-	case "", "digest":
+	case "digest":
 	default:
 		c.bad("trust.require", `use "digest" or "digestsign"`, "there is no %q", t.Require)
 	}

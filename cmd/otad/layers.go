@@ -70,9 +70,7 @@ func (a *app) load() (*settings, error) {
 		if err := l.decode(); err != nil {
 			return nil, err
 		}
-		if l.Boot.Dir == "" {
-			l.Boot.Dir = filepath.Join(l.StateDir, "boot")
-		}
+		l.complete()
 		l.wrong = check(&l.settings)
 	}
 	if len(l.wrong) > 0 {

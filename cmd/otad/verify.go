@@ -96,7 +96,7 @@ func (cl *claim) signed(path string, size int64) error {
 	if cl.keys == "" {
 		return nil
 	}
-	trust, err := newTrust(trustConfig{Keys: cl.keys})
+	trust, err := newTrust(trustConfig{Keys: cl.keys, Require: string(verify.RequireDigestSign)})
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@
 SHELL   := /bin/sh
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+# The time of the sources, not of the build, so that the same sources give the
+# same bytes. otad takes no clock for right that is before it.
+SOURCES_TIME ?= $(shell git log -1 --format=%cI 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 

@@ -38,12 +38,12 @@ type Agent struct {
 	spare    platform.Slot
 	versions map[string]string // by module: what runs now, as far as it is known
 
-	online bool         // the cloud was reached since the start
-	unsure bool         // what is in the queue may be answered by what was owed
-	queue  []ota.Notice // taken from the cloud while something else was done, the newest last
-	nextID int64
-	meter  meter
-	asks   chan ask
+	online  bool         // the cloud was reached since the start
+	unsure  bool         // what is in the queue may be answered by what was owed
+	queue   []ota.Notice // taken from the cloud while something else was done, the newest last
+	nextID  int64
+	meter   meter
+	errands chan errand
 
 	checkpointBytes int64 // the constant; smaller in tests that cut at each of them
 
@@ -62,7 +62,7 @@ func New(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	a := &Agent{cfg: cfg, versions: map[string]string{}, nextID: firstMessageID(), asks: make(chan ask), checkpointBytes: checkpointBytes}
+	a := &Agent{cfg: cfg, versions: map[string]string{}, nextID: firstMessageID(), errands: make(chan errand), checkpointBytes: checkpointBytes}
 	for _, m := range cfg.Modules {
 		if !m.ReportOnly {
 			a.system = m
@@ -140,8 +140,9 @@ func (a *Agent) wait(ctx context.Context) error {
 		return ctx.Err()
 	case ev := <-a.cfg.Cloud.Events():
 		a.take(ev)
-	case q := <-a.asks:
-		q.answer <- a.ask(ctx)
+	case e := <-a.errands:
+		e.do(ctx)
+		close(e.done)
 	case <-retry:
 	}
 	return nil

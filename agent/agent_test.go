@@ -72,9 +72,21 @@ func TestVersionOncePerBoot(t *testing.T) {
 	}
 	stop()
 	w.boots++
-	w.started()
+	_, stop = w.started()
 	w.cloud.events <- ota.Event{}
 	eventually(t, "both versions again", func() bool { return w.cloud.all() == "1.0.0 7 1.0.0 7" })
+	stop()
+	w.boots++
+	a, _ = w.started()
+	if err := a.Report(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.cloud.events <- ota.Event{}
+	eventually(t, "one report for two reasons", func() bool { return w.cloud.all() == "1.0.0 7 1.0.0 7 1.0.0 7" && a.Status().Owed == 0 })
+	if err := a.Report(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the report asked for", func() bool { return w.cloud.all() == "1.0.0 7 1.0.0 7 1.0.0 7 1.0.0 7" })
 }
 
 // N24: cancelled during the download, before there is one, and too late.

@@ -65,8 +65,8 @@ type Result struct {
 	Module  string    `json:"module"`
 	From    string    `json:"from"`
 	Version string    `json:"version"`
-	Step    ota.Step  `json:"step"` // 100, or the failure's code
-	Reason  string    `json:"reason,omitempty"`
+	Step    ota.Step  `json:"step"`   // 100, or the failure's code
+	Reason  string    `json:"reason"` // empty on success
 }
 
 // Update is the one update that is under way, as the record holds it.

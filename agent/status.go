@@ -93,50 +93,73 @@ func (a *Agent) Cancel() error {
 	return nil
 }
 
-// ask is a caller's wish to ask the cloud now.
-type ask struct {
-	answer chan found
+// errand is something that a caller wants the agent's own goroutine to do
+// between two updates.
+type errand struct {
+	do   func(context.Context)
+	done chan struct{}
 }
 
-type found struct {
-	notice *Announced
-	err    error
+// between runs do in the agent's goroutine and waits for its end. [ErrBusy]
+// while an update is under way.
+func (a *Agent) between(ctx context.Context, do func(context.Context)) error {
+	e := errand{do, make(chan struct{})}
+	if a.Status().Stage != Idle {
+		return ErrBusy
+	}
+	select {
+	case a.errands <- e:
+	case <-ctx.Done():
+		if a.Status().Stage != Idle {
+			return ErrBusy
+		}
+		return ctx.Err()
+	}
+	select {
+	case <-e.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Check asks the cloud for an upgrade now, and gives what it announces, nil for
 // nothing. What it announces is then installed. [ErrBusy] while an update is
 // under way.
 func (a *Agent) Check(ctx context.Context) (*Announced, error) {
-	q := ask{make(chan found, 1)}
-	for {
-		if a.Status().Stage != Idle {
-			return nil, ErrBusy
-		}
-		select {
-		case a.asks <- q:
-			select {
-			case f := <-q.answer:
-				return f.notice, f.err
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	var found struct {
+		notice *Announced
+		err    error
 	}
+	if err := a.between(ctx, func(ctx context.Context) { found.notice, found.err = a.ask(ctx) }); err != nil {
+		return nil, err
+	}
+	return found.notice, found.err
+}
+
+// Report makes the agent report the versions of all modules again. [ErrBusy]
+// while an update is under way.
+func (a *Agent) Report(ctx context.Context) error {
+	return a.between(ctx, func(context.Context) {
+		for _, m := range a.cfg.Modules {
+			if v := a.versions[m.Name]; v != "" {
+				a.inform(m.Name, v)
+			}
+		}
+	})
 }
 
 // ask asks for the module in the slots and waits for the answer.
-func (a *Agent) ask(ctx context.Context) found {
+func (a *Agent) ask(ctx context.Context) (*Announced, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	if err := a.cfg.Cloud.Send(ctx, ota.TopicGet, ota.Get{ID: a.id(), Module: a.system.Name}.Encode()); err != nil {
-		return found{err: fmt.Errorf("the cloud cannot be asked: %w", err)}
+		return nil, fmt.Errorf("the cloud cannot be asked: %w", err)
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return found{err: fmt.Errorf("the cloud did not answer within %v", askTimeout)}
+			return nil, fmt.Errorf("the cloud did not answer within %v", askTimeout)
 		case ev := <-a.cfg.Cloud.Events():
 			a.take(ev)
 			if ev.Kind != ota.TopicGetReply {
@@ -145,13 +168,13 @@ func (a *Agent) ask(ctx context.Context) found {
 			n, _, err := ota.DecodeNotice(ev.Payload)
 			switch {
 			case errors.Is(err, ota.ErrNothing):
-				return found{}
+				return nil, nil
 			case err != nil:
-				return found{err: err}
+				return nil, err
 			case n.Version == a.versions[n.Module]:
-				return found{}
+				return nil, nil
 			}
-			return found{notice: announced(n)}
+			return announced(n), nil
 		}
 	}
 }

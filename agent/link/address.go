@@ -69,7 +69,7 @@ func tlsConfig(cfg Config, to address) (*tls.Config, error) {
 		}
 		return nil, nil
 	}
-	c := &tls.Config{ServerName: to.name, MinVersion: tls.VersionTLS12}
+	c := &tls.Config{ServerName: to.name, MinVersion: tls.VersionTLS12, Time: cfg.Now}
 	if cfg.CA != nil {
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(cfg.CA) {

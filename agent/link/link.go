@@ -76,6 +76,10 @@ type Config struct {
 	KeepAlive   time.Duration // 0 is DefaultKeepAlive
 	Log         *slog.Logger  // nil is silent
 
+	// Now is the time that certificates are checked at; nil is time.Now. A
+	// device without a clock gives the time of its build instead of 1970 (K1).
+	Now func() time.Time
+
 	// Dial makes the TCP connections, through one network interface for
 	// instance; nil is an ordinary dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)

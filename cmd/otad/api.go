@@ -25,23 +25,12 @@ const (
 // apiStatus is the answer of /v1/status, and what otad status -o json prints.
 type apiStatus struct {
 	agent.Status
-	Last    *outcome `json:"last"`    // in place of that of Status
-	Running bool     `json:"running"` // the service is; otherwise this was read from the disk
-	Agent   string   `json:"agent"`   // version of otad
-}
-
-// outcome is a result whose reason is there for scripts even when it is empty.
-type outcome struct {
-	agent.Result
-	Reason string `json:"reason"`
+	Running bool   `json:"running"` // the service is; otherwise this was read from the disk
+	Agent   string `json:"agent"`   // version of otad
 }
 
 func newStatus(s agent.Status, running bool, version string) apiStatus {
-	a := apiStatus{Status: s, Running: running, Agent: version}
-	if s.Last != nil {
-		a.Last = &outcome{*s.Last, s.Last.Reason}
-	}
-	return a
+	return apiStatus{Status: s, Running: running, Agent: version}
 }
 
 // apiCheck is the answer of /v1/check.
@@ -61,6 +50,7 @@ type updater interface {
 	Status() agent.Status
 	History() []agent.Result
 	Check(ctx context.Context) (*agent.Announced, error)
+	Report(ctx context.Context) error
 	Cancel() error
 }
 
@@ -86,6 +76,13 @@ func (a *api) answer(ctx context.Context, method, path string) (int, any) {
 			return refused(err)
 		}
 		return http.StatusOK, apiCheck{n != nil, n}
+	case "POST /v1/report":
+		ctx, cancel := context.WithTimeout(ctx, apiAskTimeout)
+		defer cancel()
+		if err := a.now().Report(ctx); err != nil {
+			return refused(err)
+		}
+		return http.StatusOK, struct{}{}
 	case "POST /v1/cancel":
 		if err := a.now().Cancel(); err != nil {
 			return refused(err)

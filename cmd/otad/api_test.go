@@ -24,6 +24,7 @@ type asked struct {
 func (a asked) Status() agent.Status                            { return agent.Status{Stage: agent.Idle} }
 func (a asked) History() []agent.Result                         { return nil }
 func (a asked) Check(context.Context) (*agent.Announced, error) { return a.notice, a.err }
+func (a asked) Report(context.Context) error                    { return a.err }
 func (a asked) Cancel() error                                   { return a.err }
 
 // The words of the API become exit codes.
@@ -36,6 +37,8 @@ func TestAPIExitCodes(t *testing.T) {
 		{agent.ErrBusy, "check", exitBusy},
 		{errors.New("the cloud cannot be asked"), "check", exitFailure},
 		{nil, "check", exitOK},
+		{agent.ErrBusy, "report", exitBusy},
+		{nil, "report", exitOK},
 		{agent.ErrIdle, "cancel", exitNothing},
 		{agent.ErrTooLate, "cancel", exitFailure},
 		{nil, "cancel", exitOK},

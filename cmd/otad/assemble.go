@@ -33,7 +33,7 @@ type parts struct {
 func assemble(s *settings, b build, log *slog.Logger) (*parts, error) {
 	p := &parts{set: s}
 	var err error
-	if p.link, err = newLink(s, log); err != nil {
+	if p.link, err = newLink(s, b, log); err != nil {
 		return nil, err
 	}
 	if p.fetch, err = newFetch(s, b); err != nil {
@@ -43,12 +43,12 @@ func assemble(s *settings, b build, log *slog.Logger) (*parts, error) {
 	return p, err
 }
 
-func newLink(s *settings, log *slog.Logger) (*link.Link, error) {
+func newLink(s *settings, b build, log *slog.Logger) (*link.Link, error) {
 	secret, err := deviceSecret(s.Device)
 	if err != nil {
 		return nil, err
 	}
-	cfg := link.Config{URL: s.Cloud.URL, Proxy: s.Cloud.Proxy, Log: log, Credentials: ota.Credentials{
+	cfg := link.Config{URL: s.Cloud.URL, Proxy: s.Cloud.Proxy, Log: log, Now: b.clock(time.Now), Credentials: ota.Credentials{
 		Device: ota.Device{ProductKey: s.Device.ProductKey, Name: s.Device.DeviceName},
 		Secret: secret, Method: ota.HMACMethod(s.Device.SignMethod),
 	}}

@@ -150,6 +150,32 @@ func (a *app) check(ctx context.Context, exitCode bool) error {
 	return err
 }
 
+func (a *app) reportCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "report",
+		Short: "Report the versions of all modules to the cloud again",
+		Long: `Reports the versions of all modules again, which the service does by itself once
+after each start and after an update. Exits with 75 while an update is under way:
+the version of what is being updated would make the cloud call it failed.`,
+		Example: `  otad report`,
+		Args:    exactly(),
+		RunE: func(c *cobra.Command, _ []string) error {
+			err := a.call(c.Context(), "report", http.MethodPost, "/v1/report", &struct{}{})
+			switch {
+			case err != nil:
+				return err
+			case a.json():
+				return printJSON(a.out, map[string]bool{"reported": true})
+			}
+			_, err = fmt.Fprintln(a.out, "reported, or owed until the cloud is reached")
+			return err
+		},
+	}
+	a.outputFlag(c)
+	a.socketFlag(c)
+	return c
+}
+
 func (a *app) cancelCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cancel",

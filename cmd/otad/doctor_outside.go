@@ -73,7 +73,7 @@ func (d *doctor) cloud(ctx context.Context) {
 
 // signIn connects once.
 func (d *doctor) signIn(ctx context.Context) error {
-	l, err := newLink(d.set, slog.New(slog.DiscardHandler))
+	l, err := newLink(d.set, d.build, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

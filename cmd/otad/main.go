@@ -120,7 +120,7 @@ available (check --exit-code); 64 used wrongly; 75 busy; 77 no permission;
 	root.PersistentFlags().StringVarP(&a.file, "config", "c", defaultFile, "configuration file; - is stdin")
 	root.PersistentFlags().StringArrayVar(&a.set, "set", nil, "section.key=value, stronger than the file and the environment (repeatable)")
 	root.AddCommand(
-		a.runCommand(), a.statusCommand(), a.checkCommand(), a.cancelCommand(), a.historyCommand(),
+		a.runCommand(), a.statusCommand(), a.checkCommand(), a.reportCommand(), a.cancelCommand(), a.historyCommand(),
 		a.infoCommand(), a.verifyCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	return root

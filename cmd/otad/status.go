@@ -96,7 +96,7 @@ func (s apiStatus) print(w io.Writer) error {
 		row("stage", "%s, %d %%", s.Stage, s.Percent)
 	}
 	if s.Last != nil {
-		row("last", "%s", sentence(s.Last.Result, s.Last.Reason))
+		row("last", "%s", sentence(*s.Last, s.Last.Reason))
 	}
 	if s.Owed > 0 {
 		row("owed", "%s that the cloud does not have yet", plural(s.Owed, "message"))

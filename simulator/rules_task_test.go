@@ -97,10 +97,10 @@ func TestP47RetryFromPendingOrPushed(t *testing.T) {
 	w.wantTask("d2", Notified, PhaseNotified, 1)
 	w.inform("d2", "0.7")
 	w.wantTask("d2", Notified, PhaseWaiting, 1)
-	w.inform("d2", "0.5") // it has failed already: no second failure of one attempt
+	w.wait(5 * time.Minute)
+	w.inform("d2", "0.5") // it has failed already: that does not put its retry off
 	w.progress("d2", -1)
-	w.wantTask("d2", Notified, PhaseWaiting, 1)
-	w.wait(10 * time.Minute)
+	w.wait(5 * time.Minute)
 	w.wantTask("d1", Queued, PhaseQueued, 2)
 	w.wantTask("d2", Notified, PhaseNotified, 2)
 	w.inform("d1", "0.6")

@@ -170,6 +170,9 @@ func (c *Cloud) TakePushes() []Push {
 	return p
 }
 
+// Sequence is the last number that was given to a package, a job or a task.
+func (c *Cloud) Sequence() int64 { return c.sequence }
+
 // newID gives the next id. Ids sort in the order they were given.
 func (c *Cloud) newID(kind byte) string {
 	c.journal.sequence(c)

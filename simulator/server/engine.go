@@ -276,15 +276,20 @@ func (e *Engine) failed(batch []*request, err error, now time.Time) {
 	}
 }
 
-// recovered ends the pause after a failure: something was stored, or there was nothing
-// left to try when the pause was over.
+// recovered ends the pause after a failure: something was stored, or, when the pause is
+// over and nothing is left to try, what is stored already can be written once more.
 func (e *Engine) recovered(stored bool, now time.Time) {
-	if stored && e.unwell.Swap(nil) != nil {
-		e.log.Info("can be stored again")
+	if e.pause == 0 || !stored && now.Before(e.retryAt) {
+		return
 	}
-	if stored || !now.Before(e.retryAt) {
-		e.pause = 0
+	if !stored && e.store.Commit(context.Background(), &simulator.Changes{Sequence: e.cloud.Sequence()}) != nil {
+		e.pause = min(2*e.pause, lastRetry)
+		e.retryAt = now.Add(e.pause)
+		return
 	}
+	e.pause = 0
+	e.unwell.Store(nil)
+	e.log.Info("can be stored again")
 }
 
 // health is why nothing can be stored, nil when something can.

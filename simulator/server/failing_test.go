@@ -40,6 +40,13 @@ func (b *brittle) fail(why error) {
 	b.why = why
 }
 
+// count is how often something was to be stored.
+func (b *brittle) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tries
+}
+
 // rig is an engine on a brittle store, which notes what would be sent.
 type rig struct {
 	*Engine
@@ -130,8 +137,8 @@ func TestF8StoreFails(t *testing.T) {
 			t.Error("a device was told that its report is stored")
 		default:
 		}
-		if r.store.tries > 30 {
-			t.Errorf("%d attempts in a minute", r.store.tries)
+		if n := r.store.count(); n > 30 {
+			t.Errorf("%d attempts in a minute", n)
 		}
 
 		r.store.fail(nil)
@@ -146,6 +153,33 @@ func TestF8StoreFails(t *testing.T) {
 		r.do(simulator.CreateProduct{Account: "me", Name: "more"})
 		if r.sends() != 0 {
 			t.Error("something was sent")
+		}
+	})
+}
+
+// TestF8Recovers: with nobody asking for anything the engine finds out by itself that
+// the store is back.
+func TestF8Recovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		defer r.start()()
+		p := r.do(simulator.CreateProduct{Account: "me", Name: "lamp"}).(simulator.Product)
+		r.do(simulator.CreatePackage{
+			Product: p.Key, Name: "fw", Version: "2.0", SignMethod: ota.MD5,
+			Files: []simulator.File{{Name: "a.bin", Key: "k", Size: 1, MD5: "00112233445566778899aabbccddeeff"}},
+		})
+		r.store.fail(store.ErrFull)
+		if _, err := r.Do(t.Context(), simulator.CreateProduct{Account: "me", Name: "more"}); !errors.Is(err, store.ErrFull) {
+			t.Errorf("a command: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if r.health() == nil {
+			t.Error("well, with a full disk")
+		}
+		r.store.fail(nil)
+		time.Sleep(10 * time.Second)
+		if err := r.health(); err != nil {
+			t.Errorf("still unwell: %v", err)
 		}
 	})
 }

@@ -12,11 +12,11 @@ PROGRAMS := otad otasim otapack
 .PHONY: help demo test build cross bench check fuzz clean
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
-	@echo 'make test    all tests (with race detector where it is cheap)'
+	@echo 'make test    all tests'
 	@echo 'make build   bin/otad, bin/otasim, bin/otapack'
 	@echo 'make cross   static binaries for every supported machine, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
-	@echo 'make check   formatting, vet, and the pinned linter'
+	@echo 'make check   formatting and vet'
 	@echo 'make fuzz    every fuzz target for a while (FUZZTIME=30s)'
 
 build:

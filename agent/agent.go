@@ -200,6 +200,9 @@ func (a *Agent) refuse(n ota.Notice, err error) {
 	if ota.CheckModule(n.Module) != nil || n.Version == "" {
 		return
 	}
+	if u := a.rec.Update; u != nil && u.Notice.Module == n.Module {
+		return // a failure now would be taken for that of the update under way
+	}
 	a.owe(a.progressMessage(n.Module, ota.StepUpgradeFailed, "notice refused: "+err.Error()))
 }
 

@@ -437,28 +437,47 @@ func TestI5NoticeRefusedIsReported(t *testing.T) {
 	}
 }
 
+// cutAt cuts the power where the record says that the update is at a stage.
+func cutAt(t *testing.T, stage Stage, make func(*testing.T) *world) *world {
+	t.Helper()
+	for k := 1; k < 100; k++ {
+		w := make(t)
+		w.cut.k = k
+		w.boot()
+		if rec, err := loadRecord(w.store()); err == nil && rec.Update != nil && rec.Update.Stage == stage {
+			return w
+		}
+	}
+	t.Fatalf("no cut ends at the stage %s", stage)
+	return nil
+}
+
 // T6: the spooled patch is changed between its verification and its use.
 func TestT6SpoolChangedAfterVerification(t *testing.T) {
-	for k := 1; k < 100; k++ {
-		w := patchWorld(t)
-		w.cut.k = k
-		if !w.boot() {
-			t.Fatal("no cut ends at the stage Write")
-		}
-		rec, err := loadRecord(w.store())
-		if err != nil || rec.Update == nil || rec.Update.Stage != Write {
-			continue
-		}
-		spool, err := os.ReadFile(w.path("spool"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		spool[len(spool)/2] ^= 1
-		w.write("spool", spool)
-		w.ends("[1.0.0 -4 1.0.0]", false, "changed")
-		return
+	w := cutAt(t, Write, patchWorld)
+	spool, err := os.ReadFile(w.path("spool"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no cut ends at the stage Write")
+	spool[len(spool)/2] ^= 1
+	w.write("spool", spool)
+	w.ends("[1.0.0 -4 1.0.0]", false, "changed")
+}
+
+// S9, T6: the running image is changed between the check of a patch's source
+// and the patching.
+func TestS9SourceModifiedAfterTheCheck(t *testing.T) {
+	w := cutAt(t, Write, patchWorld)
+	running, err := os.ReadFile(w.path("a.img"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 5000; i < 6000; i++ {
+		running[i] ^= 0xff
+	}
+	w.write("a.img", running)
+	w.old = running[:imageSize]
+	w.ends("[1.0.0 -4 1.0.0]", false, "modified")
 }
 
 // S10: the slots were switched by hand in the middle of a download. What was
@@ -480,5 +499,5 @@ func TestS10SlotsSwitchedByHand(t *testing.T) {
 	if err := m.Keep(); err != nil {
 		t.Fatal(err)
 	}
-	w.ends("[1.0.0 -2 1.0.0]", true, "now slot b runs")
+	w.ends("[1.0.0 -1 1.0.0]", true, "now slot b runs")
 }

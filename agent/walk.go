@@ -30,7 +30,7 @@ func (a *Agent) resume() error {
 	case known && u.Stage.before(Switch) && (u.Kept != a.running.Name() || u.Target != a.spare.Name()):
 		// Somebody switched slots in between: what was the spare slot may be the
 		// one that runs now.
-		u.Fail = &Failure{r.fails, fmt.Sprintf("it began in slot %s, now slot %s runs", u.Kept, a.running.Name())}
+		u.Fail = &Failure{ota.StepUpgradeFailed, fmt.Sprintf("it began in slot %s, now slot %s runs", u.Kept, a.running.Name())}
 		u.Stage = Report
 	case !known:
 		return fmt.Errorf("the record is at the stage %q, which this agent does not know: install the agent that wrote it", u.Stage)

@@ -84,7 +84,12 @@ func (a *Agent) patch(ctx context.Context, u *Update) error {
 	if err != nil {
 		return fmt.Errorf("patch: %w", err)
 	}
-	return a.fill(ctx, u, image, image.Size())
+	if err := a.fill(ctx, u, image, image.Size()); err != nil {
+		return err
+	}
+	// The source was checked before the download. Checked again now, it is known
+	// that nobody changed it while it was read either (S9, T6).
+	return a.checkSource(ctx)
 }
 
 // fill writes an image of a known size into the spare slot.

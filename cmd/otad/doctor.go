@@ -109,6 +109,8 @@ func (d *doctor) state() {
 func (d *doctor) record() {
 	l, err := d.set.look()
 	switch {
+	case d.fresh():
+		d.ok("record", "none yet, otad has not run here")
 	case err != nil:
 		d.failed("record", "", err)
 	case l.status.Stage != agent.Idle:
@@ -116,6 +118,13 @@ func (d *doctor) record() {
 	default:
 		d.ok("record", "readable, no update is under way")
 	}
+}
+
+// fresh reports whether otad run never was here: what it makes is not missing.
+func (d *doctor) fresh() bool {
+	_, state := os.Stat(d.set.StateDir)
+	_, boot := os.Stat(d.set.Boot.Dir)
+	return errors.Is(state, fs.ErrNotExist) || errors.Is(boot, fs.ErrNotExist)
 }
 
 func (d *doctor) boot() {
@@ -154,7 +163,7 @@ func (d *doctor) slots() {
 		d.failed("slots", "", err)
 		return
 	}
-	running := ""
+	running := slotNames[0] // which a machine that was never started starts
 	if b, err := openBoot(d.set.Boot); err == nil {
 		running, _ = b.Running()
 	}

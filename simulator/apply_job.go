@@ -15,6 +15,9 @@ func (cmd CreateVerifyJob) apply(c *Cloud, now Stamp) (any, error) {
 	if n := len(cmd.Devices); n > MaxVerifyDevices {
 		return nil, fail(Invalid, "Devices", "%d devices, a verification has at most %d", n, MaxVerifyDevices)
 	}
+	if err := c.checkDownload(p, cmd.Protocol); err != nil {
+		return nil, err
+	}
 	devices, err := c.named(p, cmd.Devices)
 	if err != nil {
 		return nil, err
@@ -30,6 +33,7 @@ func (cmd CreateVerifyJob) apply(c *Cloud, now Stamp) (any, error) {
 	}
 	j := c.newJob(p, now)
 	j.Type, j.Selection, j.Target, j.Desc = VerifyFirmware, Static, TargetSpecific, cmd.Desc
+	j.Protocol = cmd.Protocol
 	j.Policy = Policy{TimeoutMinutes: cmd.TimeoutMinutes, MaximumPerMinute: min(MaxPushRate, c.opt.MaxPushRate), Overwrite: KeepTask}
 	if p.Diff {
 		j.Sources = []string{p.Source}
@@ -70,7 +74,7 @@ func (cmd CreateStaticJob) apply(c *Cloud, now Stamp) (any, error) {
 	j := c.newJob(p, now)
 	j.Type, j.Selection, j.Target, j.Desc = UpgradeFirmware, Static, cmd.Target, cmd.Desc
 	j.Sources, j.Policy, j.Tags = slices.Clone(cmd.Sources), cmd.policy(c), slices.Clone(cmd.Tags)
-	j.Start, j.Finish = cmd.Start, cmd.Finish
+	j.Start, j.Finish, j.Protocol = cmd.Start, cmd.Finish, cmd.Protocol
 	if p.Diff {
 		j.Sources = []string{p.Source}
 	}

@@ -21,7 +21,7 @@ const (
 func (cmd *CreateStaticJob) check(c *Cloud, p *pack, now Stamp) error {
 	for _, err := range []error{
 		cmd.checkTarget(p), checkTimeout(cmd.TimeoutMinutes), cmd.checkRetry(), cmd.checkRate(c.opt.MaxPushRate),
-		cmd.checkSchedule(now), checkTags(cmd.Tags),
+		cmd.checkSchedule(now), checkTags(cmd.Tags), c.checkDownload(p, cmd.Protocol),
 	} {
 		if err != nil {
 			return err

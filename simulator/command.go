@@ -72,6 +72,7 @@ type CreateVerifyJob struct {
 	Devices        []string // names
 	TimeoutMinutes int      // 0 is none
 	Desc           string
+	Protocol       Protocol // empty is HTTPS
 }
 
 // CreateStaticJob upgrades the devices that match now (P25 to P28, P31, P34 to P38).
@@ -88,8 +89,9 @@ type CreateStaticJob struct {
 	Overwrite        OverwriteMode
 	Tags             []Tag
 	Desc             string
-	Start            Stamp // 0 is at once (P31, P32)
-	Finish           Stamp // 0 is never; only with Start (P33)
+	Start            Stamp    // 0 is at once (P31, P32)
+	Finish           Stamp    // 0 is never; only with Start (P33)
+	Protocol         Protocol // empty is HTTPS
 }
 
 // CancelTasksByJob cancels the tasks of a job that are in the states asked for

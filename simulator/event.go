@@ -53,6 +53,8 @@ type Push struct {
 	Task    Task
 	Package Package
 	Tags    []Tag
+	// Protocol is how the device gets the package.
+	Protocol Protocol
 	// SigningKey is set when the notice must carry a digestsign (P7).
 	SigningKey []byte
 }

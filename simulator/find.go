@@ -124,7 +124,7 @@ func (t *task) cause() Cause {
 // Looks reports whether a command changes nothing, whatever its answer.
 func Looks(cmd Command) bool {
 	switch cmd.(type) {
-	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles:
+	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers:
 		return true
 	}
 	return false

@@ -78,12 +78,13 @@ type Job struct {
 	Sources   []string // source versions; none is no restriction (P25)
 	Devices   []string // names, when the target is TargetSpecific; nil once the tasks are made
 	Policy    Policy
-	Tags      []Tag  // P41
-	Gray      string // percent, with TargetGray (P30)
-	Start     Stamp  // P32; 0 is at once
-	Finish    Stamp  // P33; 0 is never
-	Dynamic   int    // DynamicMode, with Dynamic: 1 all, 2 newly reported (P40)
-	NextPush  int64  // nanoseconds since 1970 of the pacer's next place
+	Protocol  Protocol // of the download; empty is HTTPS
+	Tags      []Tag    // P41
+	Gray      string   // percent, with TargetGray (P30)
+	Start     Stamp    // P32; 0 is at once
+	Finish    Stamp    // P33; 0 is never
+	Dynamic   int      // DynamicMode, with Dynamic: 1 all, 2 newly reported (P40)
+	NextPush  int64    // nanoseconds since 1970 of the pacer's next place
 
 	Counts   Counts
 	Created  Stamp

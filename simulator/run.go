@@ -91,7 +91,7 @@ func (c *Cloud) push(t *task, now Stamp) {
 
 // send has the task's notice sent once the changes are stored.
 func (c *Cloud) send(t *task, r Reply) {
-	p := Push{Device: t.Task.Device, Reply: r, Task: t.Task, Package: t.job.pkg.Package, Tags: t.job.Tags}
+	p := Push{Device: t.Task.Device, Reply: r, Task: t.Task, Package: t.job.pkg.Package, Tags: t.job.Tags, Protocol: t.job.Protocol}
 	if pr := c.products[t.Task.Device.ProductKey]; pr.SecureUpgrade {
 		p.SigningKey = pr.SigningKey
 	}

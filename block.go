@@ -8,10 +8,11 @@ type BlockRequest struct {
 	FileToken string // echoed in the reply; may be empty
 	Stream    Stream
 	Offset    int64 // bytes
-	Size      int   // bytes, MinBlockSize to MaxBlockSize
+	Size      int   // bytes, MinBlockSize to MaxBlockSize; less only for the rest of a file
 }
 
-// Block is the answer to a [BlockRequest].
+// Block is the answer to a [BlockRequest]. The platform does not say which codes
+// its failures have; the simulator's are those of HTTP.
 type Block struct {
 	ID        string
 	Code      int    // 200, or a failure
@@ -61,8 +62,10 @@ func (r BlockRequest) Encode() []byte {
 	return encode(w)
 }
 
-// DecodeBlockRequest reads a request; sizes outside the limits and negative
-// offsets are refused.
+// DecodeBlockRequest reads a request; sizes below 1 or above MaxBlockSize and
+// negative offsets are refused. Whether a size below MinBlockSize is the rest of
+// the file is for the caller to see. With an error the request has its ID and
+// FileToken when they could be read, so that the refusal can be told.
 func DecodeBlockRequest(payload []byte) (BlockRequest, error) {
 	var w wireBlockRequest
 	if err := decode(payload, &w); err != nil {
@@ -72,17 +75,16 @@ func DecodeBlockRequest(payload []byte) (BlockRequest, error) {
 	if len(w.ID) > maxIDLen || len(p.FileToken) > maxIDLen {
 		return BlockRequest{}, badf("id or fileToken is longer than %d characters", maxIDLen)
 	}
-	if p.FileBlock.Size < MinBlockSize || p.FileBlock.Size > MaxBlockSize {
-		return BlockRequest{}, badf("block size %d, allowed are %d to %d", p.FileBlock.Size, MinBlockSize, MaxBlockSize)
+	r := BlockRequest{ID: string(w.ID), FileToken: string(p.FileToken)}
+	if p.FileBlock.Size < 1 || p.FileBlock.Size > MaxBlockSize {
+		return r, badf("block size %d, allowed are %d to %d", p.FileBlock.Size, MinBlockSize, MaxBlockSize)
 	}
 	if p.FileBlock.Offset < 0 {
-		return BlockRequest{}, badf("block offset %d is negative", p.FileBlock.Offset)
+		return r, badf("block offset %d is negative", p.FileBlock.Offset)
 	}
-	return BlockRequest{
-		ID: string(w.ID), FileToken: string(p.FileToken),
-		Stream: Stream{int64(p.FileInfo.StreamID), int64(p.FileInfo.FileID)},
-		Offset: int64(p.FileBlock.Offset), Size: int(p.FileBlock.Size),
-	}, nil
+	r.Stream = Stream{int64(p.FileInfo.StreamID), int64(p.FileInfo.FileID)}
+	r.Offset, r.Size = int64(p.FileBlock.Offset), int(p.FileBlock.Size)
+	return r, nil
 }
 
 // Encode gives the reply for [TopicDownloadReply]: the length of the JSON, big
@@ -100,8 +102,8 @@ func (b Block) Encode() []byte {
 }
 
 // DecodeBlock reads a reply. A reply with a code other than 200 is returned
-// with that code and no data; a CRC or a length that does not fit is an error.
-// Data is a part of payload.
+// with that code and no data; a CRC or a length that does not fit is an error,
+// with the ID of the reply when that could be read. Data is a part of payload.
 func DecodeBlock(payload []byte) (Block, error) {
 	if len(payload) < 2 || len(payload) > MaxMessageLen {
 		return Block{}, badf("block reply of %d bytes", len(payload))
@@ -123,11 +125,11 @@ func DecodeBlock(payload []byte) (Block, error) {
 	body = body[n:]
 	if w.Data.Size < 0 || int64(w.Data.Size) != int64(len(body))-2 || b.Offset < 0 ||
 		b.FileSize < int64(w.Data.Size) || b.Offset > b.FileSize-int64(w.Data.Size) {
-		return Block{}, badf("block reply: bSize %d at %d of %d in %d bytes", w.Data.Size, b.Offset, b.FileSize, len(body))
+		return Block{ID: b.ID}, badf("block reply: bSize %d at %d of %d in %d bytes", w.Data.Size, b.Offset, b.FileSize, len(body))
 	}
 	b.Data = body[:len(body)-2]
 	if got := binary.LittleEndian.Uint16(body[len(b.Data):]); got != CRC16(b.Data) {
-		return Block{}, badf("block reply: CRC %04x, computed %04x", got, CRC16(b.Data))
+		return Block{ID: b.ID}, badf("block reply: CRC %04x, computed %04x", got, CRC16(b.Data))
 	}
 	return b, nil
 }

@@ -128,7 +128,7 @@ func TestW4W9KillNine(t *testing.T) {
 	raw := func(_ *testing.T, _, image []byte) []byte { return image }
 	for _, d := range []download{
 		{"raw", 32 << 20, 20, 12, 0, raw, nil},
-		{"slow", 6 << 20, 4, 2, 2 << 20, raw, nil},
+		{"slow", 6 << 20, 4, 2, 3 << 19, raw, nil},
 		{"patch", 5 << 20, 8, 4, 0, patchOf, []string{"Type", "1", "SrcVersion", "1.0.0"}},
 		{"gzip", 8 << 20, 8, 4, 0, gzipOf, nil},
 	} {

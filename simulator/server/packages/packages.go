@@ -83,6 +83,7 @@ type Stats struct {
 	Downloads          int64 // requests with a good URL, whatever the answer
 	DownloadsForbidden int64 // answered 403
 	DownloadsBusy      int64 // answered 503
+	Blocks             int64 // given out over MQTT
 	BytesIn, BytesOut  int64 // of files
 	Downloading        int64 // now
 }

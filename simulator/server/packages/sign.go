@@ -30,12 +30,12 @@ var (
 	errExpired = errors.New("this URL has expired: ask for the upgrade again to get a fresh one")
 )
 
-// keys are three keys made of one secret, one for each use, so that nothing
-// signed for one can stand for another.
-type keys struct{ download, device, upload []byte }
+// keys are made of one secret, one for each use, so that nothing signed for one can
+// stand for another.
+type keys struct{ download, device, upload, stream []byte }
 
 func newKeys(secret []byte) keys {
-	return keys{mac(secret, "download"), mac(secret, "device"), mac(secret, "upload")}
+	return keys{mac(secret, "download"), mac(secret, "device"), mac(secret, "upload"), mac(secret, "stream")}
 }
 
 func mac(key []byte, text string) []byte {

@@ -56,7 +56,7 @@ type Store struct {
 }
 
 type counters struct {
-	uploads, uploadsRefused, downloads, forbidden, busy, in, out, downloading atomic.Int64
+	uploads, uploadsRefused, downloads, forbidden, busy, blocks, in, out, downloading atomic.Int64
 }
 
 // Open opens the directory, removes what broken uploads of an earlier process
@@ -238,7 +238,7 @@ func (s *Store) Stats() Stats {
 	c := &s.count
 	return Stats{
 		Uploads: c.uploads.Load(), UploadsRefused: c.uploadsRefused.Load(),
-		Downloads: c.downloads.Load(), DownloadsForbidden: c.forbidden.Load(), DownloadsBusy: c.busy.Load(),
+		Downloads: c.downloads.Load(), DownloadsForbidden: c.forbidden.Load(), DownloadsBusy: c.busy.Load(), Blocks: c.blocks.Load(),
 		BytesIn: c.in.Load(), BytesOut: c.out.Load(), Downloading: c.downloading.Load(),
 	}
 }

@@ -17,6 +17,7 @@ import (
 type gate struct {
 	engine  *Engine
 	broker  *broker.Broker
+	blocks  *blocks
 	log     *slog.Logger
 	metrics *metrics
 }
@@ -49,11 +50,18 @@ func (g *gate) Secret(ctx context.Context, d ota.Device) (string, error) {
 func (g *gate) Online(d ota.Device) { g.happen(d, simulator.Online{Device: d}) }
 
 // Offline implements broker.Sink.
-func (g *gate) Offline(d ota.Device) { _ = g.engine.happen(simulator.Offline{Device: d}) }
+func (g *gate) Offline(d ota.Device) {
+	g.blocks.forget(d)
+	_ = g.engine.happen(simulator.Offline{Device: d})
+}
 
 // Uplink implements broker.Sink. A message that cannot be read is counted and
 // dropped: a broken device is not told, and nobody else notices.
 func (g *gate) Uplink(d ota.Device, kind ota.TopicKind, payload []byte) {
+	if kind == ota.TopicDownload {
+		g.blocks.serve(d, payload)
+		return
+	}
 	ev, err := decode(d, kind, payload)
 	if err != nil {
 		g.metrics.uplinks.WithLabelValues(kindName(kind), "bad").Inc()
@@ -64,7 +72,7 @@ func (g *gate) Uplink(d ota.Device, kind ota.TopicKind, payload []byte) {
 	g.happen(d, ev)
 }
 
-var errNotServed = errors.New("files are not served over MQTT")
+var errNoEvent = errors.New("this topic brings no event")
 
 func decode(d ota.Device, kind ota.TopicKind, payload []byte) (simulator.Event, error) {
 	switch kind {
@@ -81,7 +89,7 @@ func decode(d ota.Device, kind ota.TopicKind, payload []byte) (simulator.Event, 
 		m, err := ota.DecodeRequest(payload)
 		return simulator.Asked{Device: d, Reply: simulator.Reply{Topic: ota.TopicRequest, ID: m.ID}}, err
 	}
-	return nil, errNotServed
+	return nil, errNoEvent
 }
 
 // kindName names the topics that devices publish on, for metrics and logs.

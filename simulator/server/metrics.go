@@ -16,6 +16,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	uplinks  *prometheus.CounterVec
 	notices  *prometheus.CounterVec
+	blocks   *prometheus.CounterVec
 	rows     prometheus.Histogram
 	seconds  prometheus.Histogram
 	failures prometheus.Counter
@@ -30,6 +31,9 @@ func newMetrics() *metrics {
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otasim_notices_total", Help: "Notices and answers to devices: sent, offline, refused or impossible.",
 		}, []string{"result"}),
+		blocks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "otasim_blocks_total", Help: "Answers to devices that download over MQTT: sent, refused or lost.",
+		}, []string{"result"}),
 		rows: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "otasim_save_rows", Help: "Rows stored in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 9),
 		}),
@@ -40,7 +44,7 @@ func newMetrics() *metrics {
 			Name: "otasim_save_failures_total", Help: "Transactions that failed and were taken back.",
 		}),
 	}
-	m.registry.MustRegister(m.uplinks, m.notices, m.rows, m.seconds, m.failures,
+	m.registry.MustRegister(m.uplinks, m.notices, m.blocks, m.rows, m.seconds, m.failures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -27,6 +27,7 @@ type pusher interface {
 // linker is the part of the package server that the sender needs.
 type linker interface {
 	SignURL(d ota.Device, taskID, fileID string, expires time.Time) (string, error)
+	streams
 }
 
 // sender turns what the model owes devices into messages, at the time they are sent:
@@ -103,15 +104,14 @@ func (s *sender) notice(p *simulator.Push, now time.Time) (ota.Notice, error) {
 		ID: now.UnixMilli(), Module: p.Task.Module, Version: p.Task.Version,
 		IsDiff: p.Package.Diff, SignMethod: p.Package.SignMethod, UDI: p.Package.UDI,
 	}
+	if p.Protocol == simulator.MQTT {
+		stream := streamOf(s.links, p.Device, p.Task.ID)
+		n.Stream = &stream
+	}
 	for i := range p.Package.Files {
-		f := &p.Package.Files[i]
-		url, err := s.links.SignURL(p.Device, p.Task.ID, f.Key, now.Add(urlValid))
+		file, err := s.file(p, i, now)
 		if err != nil {
-			return n, fmt.Errorf("a URL for %s: %w", f.Name, err)
-		}
-		file := ota.File{Size: f.Size, URL: url, Sign: f.Sign(n.SignMethod), MD5: f.MD5}
-		if len(p.Package.Files) > 1 {
-			file.Name = f.Name
+			return n, err
 		}
 		n.Files = append(n.Files, file)
 	}
@@ -121,7 +121,7 @@ func (s *sender) notice(p *simulator.Push, now time.Time) (ota.Notice, error) {
 			n.Tags[t.Key] = t.Value
 		}
 	}
-	if p.SigningKey != nil && len(n.Files) == 1 {
+	if p.SigningKey != nil {
 		sign, err := s.digestSign(p)
 		if err != nil {
 			return n, err
@@ -131,11 +131,31 @@ func (s *sender) notice(p *simulator.Push, now time.Time) (ota.Notice, error) {
 	return n, nil
 }
 
+// file announces one file of the package, with a fresh URL when it is fetched by one.
+func (s *sender) file(p *simulator.Push, i int, now time.Time) (ota.File, error) {
+	f := &p.Package.Files[i]
+	file := ota.File{Size: f.Size, Sign: f.Sign(p.Package.SignMethod), MD5: f.MD5}
+	if len(p.Package.Files) > 1 {
+		file.Name = f.Name
+	}
+	if p.Protocol == simulator.MQTT {
+		return file, nil
+	}
+	var err error
+	if file.URL, err = s.links.SignURL(p.Device, p.Task.ID, f.Key, now.Add(urlValid)); err != nil {
+		return file, fmt.Errorf("a URL for %s: %w", f.Name, err)
+	}
+	return file, nil
+}
+
 // digestSign signs the package's digest with the product's key (P7), once: the
 // signature is always the same, and an RSA operation costs more than all the rest.
 func (s *sender) digestSign(p *simulator.Push) (string, error) {
 	if sign, ok := s.signs[p.Package.ID]; ok {
 		return sign, nil
+	}
+	if n := len(p.Package.Files); n != 1 { // secure upgrade was switched on after the job was made
+		return "", fmt.Errorf("the package has %d files, a digestsign is defined for one", n)
 	}
 	key, err := parseSigningKey(p.SigningKey)
 	if err != nil {

@@ -90,11 +90,11 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if s.engine, err = newEngine(ctx, s.store, opt, send, s.log, s.metrics); err != nil {
 		return err
 	}
-	g := &gate{engine: s.engine, log: s.log, metrics: s.metrics}
+	g := &gate{engine: s.engine, blocks: newBlocks(s.engine, s.files, s.log, s.metrics), log: s.log, metrics: s.metrics}
 	if s.broker, err = broker.New(broker.Config{Directory: g, Sink: g, Logger: s.log}); err != nil {
 		return err
 	}
-	s.sender.broker, g.broker = s.broker, s.broker
+	s.sender.broker, g.broker, g.blocks.broker = s.broker, s.broker, s.broker
 	s.metrics.watch(s.broker)
 	s.api, err = openapi.New(openapi.Config{Keys: c.AccessKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
 	return err

@@ -148,3 +148,15 @@ func (c *cloud) hears(ctx context.Context, device, version string) error {
 		}
 	}
 }
+
+// online makes sure that a device is connected.
+func (c *cloud) online(ctx context.Context, device string) error {
+	var found struct{ Data struct{ Status string } }
+	if err := c.call(ctx, &found, "GetDeviceStatus", "ProductKey", c.product, "DeviceName", device); err != nil {
+		return err
+	}
+	if found.Data.Status != "ONLINE" {
+		return fmt.Errorf("%s is %s, not ONLINE", device, found.Data.Status)
+	}
+	return nil
+}

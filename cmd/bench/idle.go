@@ -38,7 +38,7 @@ func (b *bench) idle(ctx context.Context) ([]table, error) {
 		}
 	}()
 	for i := range b.runs {
-		d, err := b.newDevice(ctx, c, fmt.Sprintf("idle-%d", i+1))
+		d, err := b.newDevice(ctx, c, idleName(i))
 		if err != nil {
 			return nil, err
 		}
@@ -54,8 +54,16 @@ func (b *bench) idle(ctx context.Context) ([]table, error) {
 			return nil, err
 		}
 	}
-	return b.sampleIdle(ctx, agents)
+	tables, err := b.sampleIdle(ctx, agents)
+	for i := range agents {
+		if err == nil { // what was measured has to be an agent that is connected
+			err = c.online(ctx, idleName(i))
+		}
+	}
+	return tables, err
 }
+
+func idleName(i int) string { return fmt.Sprintf("idle-%d", i+1) }
 
 func (b *bench) sampleIdle(ctx context.Context, agents []*exec.Cmd) ([]table, error) {
 	figures := map[string]series{}
@@ -82,7 +90,7 @@ func (b *bench) sampleIdle(ctx context.Context, agents []*exec.Cmd) ([]table, er
 	t := table{
 		title: "Idle memory of the agent",
 		about: []string{fmt.Sprintf("`otad run`, connected to a broker (`otasim serve`), its version reported and nothing to do for %.0f s. "+
-			"%d processes, each looked at %d times, %.0f s apart. VmRSS counts the pages of the program's file that were touched "+
+			"%d processes, each looked at %d times, %.0f s apart. VmRSS counts the pages of the program's file that are mapped "+
 			"(RssFile), which the kernel can drop at any time; RssAnon is the memory that is the agent's own. VmHWM is the peak "+
 			"since its start.", idleAfter.Seconds(), len(agents), idleSamples, idleEvery.Seconds())},
 		commands: []string{"otad run -c CONFIG", "grep -E 'VmRSS|RssAnon|RssFile|VmHWM' /proc/PID/status"},

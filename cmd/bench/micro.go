@@ -15,9 +15,9 @@ const microTime = "300ms"
 var micros = []struct{ what, pkg, name string }{
 	{"SHA-256 of 1 MiB, standard library", "verify", "SHA256/standard"},
 	{"SHA-256 of 1 MiB, minio/sha256-simd", "verify", "SHA256/simd"},
-	{"unpacking 16 MiB, SHA-256 included, raw", "agent/unpack", "Unpack/raw"},
-	{"unpacking 16 MiB, SHA-256 included, gzip", "agent/unpack", "Unpack/gzip"},
-	{"unpacking 16 MiB, SHA-256 included, zstd", "agent/unpack", "Unpack/zstd"},
+	{"unpacking to 16 MiB, with SHA-256 of the package, raw", "agent/unpack", "Unpack/raw"},
+	{"unpacking to 16 MiB, with SHA-256 of the package, gzip", "agent/unpack", "Unpack/gzip"},
+	{"unpacking to 16 MiB, with SHA-256 of the package, zstd", "agent/unpack", "Unpack/zstd"},
 	{"reading a notice", "cmd/bench", "Notice/decode"},
 	{"writing a notice", "cmd/bench", "Notice/encode"},
 }

@@ -156,9 +156,9 @@ func updateTable(ways []contender) table {
 				"notice, download, SHA-256 on the way, a checkpoint with fsync of slot and record each 4 MiB, sync, reading the slot back " +
 				"from the disk with a second SHA-256, the switch, and the progress reports. MB/s begins with the batch.",
 			"The peer of the goal, the second line, neither syncs nor reads back; the kernel writes its pages in nobody's time. " +
-				"sha256sum of coreutils does not use the CPU's SHA instructions, where Go does: openssl, in the third line, does too. The " +
-				"last line does the work that the agent does (sync, drop the cache, sha256sum), without its checkpoints. Peak memory of a " +
-				"pipeline is the sum of its programs.",
+				"sha256sum of coreutils does not use the CPU's SHA instructions, where Go does; openssl, in the third line, does too. On a CPU without " +
+				"them the agent's two digests cost more, and the ratio is another. The last line does the work that the agent does (sync, " +
+				"drop the cache, sha256sum), without its checkpoints. Peak memory of a pipeline is the sum of its programs.",
 		},
 		commands: []string{"otad run -c CONFIG", "curl -sf URL | tee SLOT | sha256sum", "curl -sf URL | tee SLOT | openssl dgst -sha256",
 			"curl -sf URL | tee SLOT | sha256sum; sync SLOT; dd if=SLOT iflag=nocache count=0; sha256sum SLOT"},

@@ -9,12 +9,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help demo test build cross bench check fuzz clean
+.PHONY: help demo test build cross man bench check fuzz clean
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make test    all tests'
 	@echo 'make build   bin/otad, bin/otasim, bin/otapack'
 	@echo 'make cross   static binaries for every supported machine, in dist/'
+	@echo 'make man     manual pages and shell completion, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
 	@echo 'make check   formatting and vet'
 	@echo 'make fuzz    every fuzz target for a while (FUZZTIME=30s)'
@@ -50,6 +51,15 @@ cross:
 	for t in $(SIM_TARGETS); do one otasim $$t; done
 	@size=$$(wc -c < dist/otad-linux-armv7); \
 	echo "otad for armv7: $$size bytes, the limit is 9000000"; test $$size -le 9000000
+
+# The manual pages, and the completion of the shells.
+man: build
+	@mkdir -p dist/man dist/completion
+	@for p in $(PROGRAMS); do \
+		bin/$$p man dist/man && \
+		for s in bash zsh fish; do bin/$$p completion $$s > dist/completion/$$p.$$s || exit 1; done || exit 1; \
+	done
+	@ls dist/man dist/completion
 
 bench: build
 	@scripts/need.sh curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs

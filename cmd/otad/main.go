@@ -18,6 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/leapslot/ota/cmd/internal/man"
 )
 
 // Set by the build: -ldflags "-X main.version=1.2.3 -X main.buildTime=2026-01-02T15:04:05Z".
@@ -119,6 +121,7 @@ wrongly; 75 busy; 77 no permission; 78 the configuration cannot work.`,
 	root.PersistentFlags().StringVarP(&a.file, "config", "c", defaultFile, "configuration file; - is stdin")
 	root.PersistentFlags().StringArrayVar(&a.set, "set", nil, "section.key=value, stronger than the file and the environment (repeatable)")
 	root.AddCommand(
+		man.NewCommand(),
 		a.runCommand(), a.statusCommand(), a.checkCommand(), a.reportCommand(), a.cancelCommand(), a.historyCommand(),
 		a.infoCommand(), a.verifyCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 	)

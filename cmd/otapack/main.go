@@ -18,6 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/leapslot/ota/cmd/internal/man"
 )
 
 // Exit codes.
@@ -89,7 +91,7 @@ wrongly, 77 no permission.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef(c.Name(), "%v (see %s --help)", err, c.CommandPath())
 	})
-	root.AddCommand(e.diffCommand(), e.applyCommand(), e.infoCommand(), e.digestsignCommand(), e.keygenCommand(), e.versionCommand())
+	root.AddCommand(e.diffCommand(), e.applyCommand(), e.infoCommand(), e.digestsignCommand(), e.keygenCommand(), e.versionCommand(), man.NewCommand())
 	return root
 }
 

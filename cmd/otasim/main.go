@@ -21,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/leapslot/ota/cmd/internal/man"
 	"github.com/leapslot/ota/platform"
 	"github.com/leapslot/ota/simulator/server"
 	"github.com/leapslot/ota/simulator/server/store"
@@ -82,7 +83,7 @@ another process, 77 no permission, 78 configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand())
+	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), man.NewCommand())
 	return root
 }
 

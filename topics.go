@@ -16,6 +16,23 @@ const (
 	TopicRequest                            // up and down: the older way to ask
 	TopicDownload                           // up: asks for a block of a file
 	TopicDownloadReply                      // down: the block
+
+	// Of gateways (protocol section 1). Each request is followed by its answer.
+	TopicTopoAdd          // up: takes sub-devices in
+	TopicTopoAddReply     // down
+	TopicTopoDelete       // up: lets sub-devices go
+	TopicTopoDeleteReply  // down
+	TopicTopoGet          // up: asks which sub-devices there are
+	TopicTopoGetReply     // down
+	TopicLogin            // up: logs a sub-device in
+	TopicLoginReply       // down
+	TopicLogout           // up: logs a sub-device out
+	TopicLogoutReply      // down
+	TopicBatchLogin       // up
+	TopicBatchLoginReply  // down
+	TopicBatchLogout      // up
+	TopicBatchLogoutReply // down
+	TopicError            // down: a sub-device was thrown out
 )
 
 var topicShapes = [...]struct{ before, after string }{
@@ -27,6 +44,22 @@ var topicShapes = [...]struct{ before, after string }{
 	TopicRequest:       {"/ota/device/request/", ""},
 	TopicDownload:      {"/sys/", "/thing/file/download"},
 	TopicDownloadReply: {"/sys/", "/thing/file/download_reply"},
+
+	TopicTopoAdd:          {"/sys/", "/thing/topo/add"},
+	TopicTopoAddReply:     {"/sys/", "/thing/topo/add_reply"},
+	TopicTopoDelete:       {"/sys/", "/thing/topo/delete"},
+	TopicTopoDeleteReply:  {"/sys/", "/thing/topo/delete_reply"},
+	TopicTopoGet:          {"/sys/", "/thing/topo/get"},
+	TopicTopoGetReply:     {"/sys/", "/thing/topo/get_reply"},
+	TopicLogin:            {"/ext/session/", "/combine/login"},
+	TopicLoginReply:       {"/ext/session/", "/combine/login_reply"},
+	TopicLogout:           {"/ext/session/", "/combine/logout"},
+	TopicLogoutReply:      {"/ext/session/", "/combine/logout_reply"},
+	TopicBatchLogin:       {"/ext/session/", "/combine/batch_login"},
+	TopicBatchLoginReply:  {"/ext/session/", "/combine/batch_login_reply"},
+	TopicBatchLogout:      {"/ext/session/", "/combine/batch_logout"},
+	TopicBatchLogoutReply: {"/ext/session/", "/combine/batch_logout_reply"},
+	TopicError:            {"/ext/error/", ""},
 }
 
 // Of gives the topic of this kind for one device. It does not check the
@@ -38,16 +71,18 @@ func (k TopicKind) Of(d Device) string {
 
 // Up reports whether devices publish on topics of this kind.
 func (k TopicKind) Up() bool {
-	return k == TopicInform || k == TopicProgress || k == TopicGet || k == TopicRequest || k == TopicDownload
+	return k == TopicInform || k == TopicProgress || k == TopicGet || k == TopicRequest || k == TopicDownload || k.Gateway()
 }
 
 // Down reports whether the platform publishes on topics of this kind.
 func (k TopicKind) Down() bool {
-	return k == TopicUpgrade || k == TopicGetReply || k == TopicRequest || k == TopicDownloadReply
+	return k == TopicUpgrade || k == TopicGetReply || k == TopicRequest || k == TopicDownloadReply ||
+		k > TopicDownloadReply && !k.Gateway()
 }
 
 // DownTopics are the kinds that the platform publishes on, all of which a
-// device receives whether it subscribed or not.
+// device receives whether it subscribed or not. Those of gateways are not among
+// them.
 func DownTopics() []TopicKind {
 	return []TopicKind{TopicUpgrade, TopicGetReply, TopicRequest, TopicDownloadReply}
 }

@@ -31,6 +31,7 @@ type Cloud struct {
 	products map[string]*product
 	packages map[string]*pack
 	jobs     map[string]*job
+	groups   map[string]*group
 
 	running map[*job]struct{} // jobs that are not over
 	wanting map[*job]struct{} // jobs with tasks in ready
@@ -46,6 +47,9 @@ type product struct {
 	devices map[string]*device
 	list    []*device // in the order of registration
 	modules []*module
+
+	versions map[moduleVersion]int // how many devices report each (P6)
+	watching []*job                // its dynamic batches whose strategy is on, oldest first
 }
 
 type module struct {
@@ -90,6 +94,7 @@ type State struct {
 	Products []Product
 	Modules  []Module
 	Devices  []Device // in the order of their registration
+	Groups   []Group
 	Packages []Package
 	Jobs     []Job
 	Tasks    []Task // those that have not ended
@@ -105,6 +110,7 @@ func New(opt Options) *Cloud {
 		products: map[string]*product{},
 		packages: map[string]*pack{},
 		jobs:     map[string]*job{},
+		groups:   map[string]*group{},
 		running:  map[*job]struct{}{},
 		wanting:  map[*job]struct{}{},
 	}

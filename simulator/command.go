@@ -26,6 +26,13 @@ type SetSecureUpgrade struct {
 	PublicKey  []byte // PKIX PEM
 }
 
+// SetRules sets the options of a product, all of them at once. Tasks that are under
+// way follow the new ones from then on. Result: Product.
+type SetRules struct {
+	Product string
+	Rules   Rules
+}
+
 // RegisterDevices registers devices by name, or Count of them with names that the
 // cloud makes up; all or none. Result: []Device, in the order of Names.
 type RegisterDevices struct {
@@ -73,13 +80,16 @@ type CreateVerifyJob struct {
 	TimeoutMinutes int      // 0 is none
 	Desc           string
 	Protocol       Protocol // empty is HTTPS
+	NoPush         bool     // NeedPush=false
+	NeedConfirm    bool
+	Tags           []Tag
 }
 
 // CreateStaticJob upgrades the devices that match now (P25 to P28, P31, P34 to P38).
 // Result: Job.
 type CreateStaticJob struct {
 	Package          string
-	Target           Target   // TargetAll or TargetSpecific
+	Target           Target   // any of the four
 	Sources          []string // P25
 	Devices          []string // names, with TargetSpecific
 	TimeoutMinutes   int      // 0 is none
@@ -92,6 +102,58 @@ type CreateStaticJob struct {
 	Start            Stamp    // 0 is at once (P31, P32)
 	Finish           Stamp    // 0 is never; only with Start (P33)
 	Protocol         Protocol // empty is HTTPS
+	Gray             string   // percent, with TargetGray: 0.001 to 100 (P30)
+	Group            string   // id, with TargetGroup
+	Rate             VariableRate
+	NoPush           bool // NeedPush=false
+	NeedConfirm      bool
+	MultiModule      bool
+}
+
+// CreateDynamicJob upgrades the devices that match now and those that match later, or
+// only the latter (P22, P23, P25, P26, P40). Result: Job.
+type CreateDynamicJob struct {
+	Package          string
+	Sources          []string    // P25: needed, a diff package has its own
+	Mode             DynamicMode // 0 is AllMatching
+	Group            string      // id: only devices of this group; empty is all
+	TimeoutMinutes   int         // 0 is none
+	RetryMinutes     int
+	RetryCount       int // 0 is never
+	MaximumPerMinute int // 0 is MaxPushRate
+	Overwrite        OverwriteMode
+	Tags             []Tag
+	Desc             string
+	Protocol         Protocol // empty is HTTPS
+	Rate             VariableRate
+	NoPush           bool // NeedPush=false
+	NeedConfirm      bool
+	MultiModule      bool
+}
+
+// CancelStrategyByJob ends the watching of a dynamic batch (P55). Its tasks go on,
+// unless Tasks asks for every one of them to be cancelled. Result: Job.
+type CancelStrategyByJob struct {
+	Job   string
+	Tasks bool
+}
+
+// ConfirmTasks lets tasks go that wait for a user (NeedConfirm); all or none.
+// Result: []Task.
+type ConfirmTasks struct{ Tasks []string }
+
+// ReupgradeTasks starts tasks anew that have failed or were cancelled; all or none.
+// Tasks are read from the store by the caller: the working state has forgotten them.
+// Result: []Task.
+type ReupgradeTasks struct{ Tasks []Task }
+
+// UpdateJob changes the rate or the timeout of a job that is not over. nil leaves it
+// as it is. Result: Job.
+type UpdateJob struct {
+	Job              string
+	MaximumPerMinute *int
+	Rate             *VariableRate // its zero value makes the rate constant
+	TimeoutMinutes   *int          // 0 is none
 }
 
 // CancelTasksByJob cancels the tasks of a job that are in the states asked for
@@ -125,6 +187,10 @@ type FindJob struct{ Job string }
 
 // FindCauses says why tasks are pending (P42). Result: []Cause, in the order of Tasks.
 type FindCauses struct{ Tasks []Task }
+
+// FindVersions counts how many devices report which version (P6), of one module or,
+// with an empty one, of all. Result: []VersionCount, by module and version.
+type FindVersions struct{ Product, Module string }
 
 // FindFiles gives the keys of all packages' files: those that are in use. Result:
 // map[string]struct{}.

@@ -53,7 +53,7 @@ func (cmd FindOffers) apply(c *Cloud, _ Stamp) (any, error) {
 		return out, nil
 	}
 	for _, t := range d.active {
-		if t.Status != Queued {
+		if t.Status != Queued && t.Status != Unconfirmed {
 			out = append(out, Offer{t.Task, t.job.pkg.Files, t.job.Protocol})
 		}
 	}

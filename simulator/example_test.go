@@ -52,5 +52,5 @@ func Example() {
 	// rows to store: 6
 	// notice for lamp-1 of version 2.0
 	// wakes up in 10m0s
-	// {Queued:0 Notified:0 InProgress:0 Succeeded:1 Failed:0 Canceled:0}
+	// {Queued:0 Notified:0 InProgress:0 Succeeded:1 Failed:0 Canceled:0 Unconfirmed:0}
 }

@@ -124,7 +124,8 @@ func (t *task) cause() Cause {
 // Looks reports whether a command changes nothing, whatever its answer.
 func Looks(cmd Command) bool {
 	switch cmd.(type) {
-	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers:
+	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers, FindVersions,
+		FindGroup, FindGroups, FindUnknown:
 		return true
 	}
 	return false

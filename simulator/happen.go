@@ -52,13 +52,16 @@ func (c *Cloud) noteVersion(d *device, module, version string, now Stamp) {
 	if module == ota.DefaultModule {
 		module = ota.DefaultModule // one string for a million devices
 	}
-	e := c.editDevice(d)
+	pr, e := c.products[d.ProductKey], c.editDevice(d)
 	e.Versions = slices.Clone(e.Versions)
 	if i < 0 {
 		e.Versions = append(e.Versions, Version{})
 		i = len(e.Versions) - 1
+	} else {
+		pr.count(e.Versions[i:i+1], -1)
 	}
 	e.Versions[i] = Version{Module: module, Version: version, At: now}
+	pr.count(e.Versions[i:i+1], 1)
 }
 
 func (e Progressed) happen(c *Cloud, now Stamp) {

@@ -1,15 +1,20 @@
 package simulator
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Changes is what has to be stored: each changed value once, as it is now. Its
 // Revision is one more than that of the stored row it replaces, and 1 when there
 // is none yet.
 type Changes struct {
-	Sequence int64 // 0 when unchanged
+	Sequence int64  // 0 when unchanged
+	Gone     []Gone // to be deleted before the rest is stored
 	Products []Product
 	Modules  []Module
 	Devices  []Device
+	Groups   []Group
 	Packages []Package
 	Jobs     []Job
 	Tasks    []Task // those that have ended too: the store keeps them, the cloud forgets them
@@ -17,7 +22,7 @@ type Changes struct {
 
 // Rows is how many values there are to store.
 func (ch *Changes) Rows() int {
-	n := len(ch.Products) + len(ch.Modules) + len(ch.Devices) +
+	n := len(ch.Gone) + len(ch.Products) + len(ch.Modules) + len(ch.Devices) + len(ch.Groups) +
 		len(ch.Packages) + len(ch.Jobs) + len(ch.Tasks)
 	if ch.Sequence != 0 {
 		n++
@@ -31,9 +36,11 @@ type journal struct {
 	products entries[Product, product]
 	modules  entries[Module, module]
 	devices  entries[Device, device]
+	groups   entries[Group, group]
 	packages entries[Package, pack]
 	jobs     entries[Job, job]
 	tasks    entries[Task, task]
+	gone     []gone
 	seqOld   int64
 	seqNew   bool
 }
@@ -44,8 +51,8 @@ func (j *journal) sequence(c *Cloud) {
 	}
 }
 
-// mark is set on what is in the journal.
-type mark struct{ noted bool }
+// mark is set on what is in the journal, and on what was deleted.
+type mark struct{ noted, gone bool }
 
 // entries is the journal of one kind: V is what is stored of it, T what holds it.
 type entries[V, T any] []entry[V, T]
@@ -99,6 +106,13 @@ func (c *Cloud) editDevice(d *device) *Device {
 	return &d.Device
 }
 
+func (c *Cloud) editGroup(g *group) *Group {
+	if c.journal.groups.note(&g.mark, g, g.Group, g.Revision == 0) {
+		g.Revision++
+	}
+	return &g.Group
+}
+
 func (c *Cloud) editPackage(p *pack) *Package {
 	if c.journal.packages.note(&p.mark, p, p.Package, p.Revision == 0) {
 		p.Revision++
@@ -128,20 +142,38 @@ func (c *Cloud) Changes() *Changes {
 	if j.seqNew {
 		ch.Sequence = c.sequence
 	}
+	for _, g := range j.gone {
+		ch.Gone = append(ch.Gone, g.Gone)
+	}
 	for _, e := range j.products {
-		ch.Products = append(ch.Products, e.of.Product)
+		if !e.of.gone {
+			ch.Products = append(ch.Products, e.of.Product)
+		}
 	}
 	for _, e := range j.modules {
-		ch.Modules = append(ch.Modules, e.of.Module)
+		if !e.of.gone {
+			ch.Modules = append(ch.Modules, e.of.Module)
+		}
 	}
 	for _, e := range j.devices {
-		ch.Devices = append(ch.Devices, e.of.Device)
+		if !e.of.gone {
+			ch.Devices = append(ch.Devices, e.of.Device)
+		}
+	}
+	for _, e := range j.groups {
+		if !e.of.gone {
+			ch.Groups = append(ch.Groups, e.of.Group)
+		}
 	}
 	for _, e := range j.packages {
-		ch.Packages = append(ch.Packages, e.of.Package)
+		if !e.of.gone {
+			ch.Packages = append(ch.Packages, e.of.Package)
+		}
 	}
 	for _, e := range j.jobs {
-		ch.Jobs = append(ch.Jobs, e.of.Job)
+		if !e.of.gone {
+			ch.Jobs = append(ch.Jobs, e.of.Job)
+		}
 	}
 	for _, e := range j.tasks {
 		ch.Tasks = append(ch.Tasks, e.of.Task)
@@ -155,10 +187,11 @@ func (c *Cloud) Commit() {
 	forget(&j.products, func(p *product) *mark { return &p.mark })
 	forget(&j.modules, func(m *module) *mark { return &m.mark })
 	forget(&j.devices, func(d *device) *mark { return &d.mark })
+	forget(&j.groups, func(g *group) *mark { return &g.mark })
 	forget(&j.packages, func(p *pack) *mark { return &p.mark })
 	forget(&j.jobs, func(j *job) *mark { return &j.mark })
 	forget(&j.tasks, func(t *task) *mark { return &t.mark })
-	j.seqNew = false
+	j.gone, j.seqNew = nil, false
 }
 
 // Undo takes back every change since the last Commit, and what was to be sent: they
@@ -166,6 +199,9 @@ func (c *Cloud) Commit() {
 // cloud's to decide.
 func (c *Cloud) Undo() {
 	j := &c.journal
+	for _, g := range slices.Backward(j.gone) { // first: what was made after it stands behind it
+		g.undo()
+	}
 	for _, e := range j.tasks {
 		ended := e.of.Phase == PhaseOver
 		e.of.Task = e.old
@@ -190,6 +226,12 @@ func (c *Cloud) Undo() {
 			delete(c.packages, id)
 		}
 	}
+	for _, e := range j.groups {
+		id := e.of.ID
+		if e.of.Group = e.old; e.created {
+			delete(c.groups, id)
+		}
+	}
 	c.undoDevices()
 	for _, e := range j.products {
 		key := e.of.Key
@@ -209,10 +251,14 @@ func (c *Cloud) undoDevices() {
 	for _, e := range c.journal.devices {
 		now := e.of.Device
 		e.of.Device = e.old
+		c.products[now.ProductKey].count(now.Versions, -1)
+		c.products[now.ProductKey].count(e.old.Versions, 1)
 		e.of.Online, e.of.LastOnline = now.Online, now.LastOnline
 		if e.created { // created ones are at the end of the list
 			p := c.products[now.ProductKey]
-			delete(p.devices, now.Name)
+			if p.devices[now.Name] == e.of { // else one of this name was deleted before
+				delete(p.devices, now.Name)
+			}
 			p.list = p.list[:len(p.list)-1]
 		}
 	}

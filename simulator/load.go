@@ -17,6 +17,9 @@ func Load(opt Options, s *State) (*Cloud, error) {
 		}
 		p.modules = append(p.modules, &module{Module: m})
 	}
+	for i := range s.Groups {
+		c.groups[s.Groups[i].ID] = &group{Group: s.Groups[i], devices: map[*device]struct{}{}}
+	}
 	for i := range s.Devices {
 		d := &device{Device: s.Devices[i]}
 		p := c.products[d.ProductKey]
@@ -26,6 +29,8 @@ func Load(opt Options, s *State) (*Cloud, error) {
 		d.Online = false
 		p.devices[d.Name] = d
 		p.list = append(p.list, d)
+		c.regroup(d, nil, d.groups())
+		p.count(d.Versions, 1)
 	}
 	for i := range s.Packages {
 		c.packages[s.Packages[i].ID] = &pack{Package: s.Packages[i]}

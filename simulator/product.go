@@ -24,6 +24,8 @@ type Product struct {
 	SigningKey []byte
 	// PublicKey belongs to SigningKey, PKIX PEM: what the user copies (P7).
 	PublicKey []byte
+	// Rules are the product's options; zero is the source document.
+	Rules Rules
 
 	Created  Stamp
 	Revision int64
@@ -51,6 +53,9 @@ type Device struct {
 	// never changed in place.
 	Versions []Version
 
+	// More is what few devices have, nil if it has none of it. Never changed in place.
+	More *More
+
 	Registered Stamp
 	Activated  Stamp // first time online; 0 is never
 	LastOnline Stamp // stored no more often than the rest of the device changes
@@ -65,6 +70,21 @@ type Version struct {
 	Module  string
 	Version string
 	At      Stamp
+	// JudgeAt is when the report is judged against tasks and dynamic batches, unless a
+	// newer one comes first; 0 is that it has been, or means nothing.
+	JudgeAt Stamp `json:",omitempty"`
+}
+
+// More is what only some devices have.
+type More struct {
+	Matches []Match  `json:",omitempty"`
+	Groups  []string `json:",omitempty"` // ids of the groups it is in
+}
+
+// Match is how often a device has matched a dynamic batch.
+type Match struct {
+	Job string
+	N   int
 }
 
 // Status is UNACTIVE, ONLINE, OFFLINE or DISABLE, as the cloud API spells it.

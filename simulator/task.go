@@ -8,16 +8,19 @@ type TaskStatus string
 
 // The states of a task.
 const (
-	Queued     TaskStatus = "QUEUED"      // pending
-	Notified   TaskStatus = "NOTIFIED"    // pushed
-	InProgress TaskStatus = "IN_PROGRESS" // upgrading
-	Succeeded  TaskStatus = "SUCCEEDED"
-	Failed     TaskStatus = "FAILED"
-	Canceled   TaskStatus = "CANCELED"
+	Unconfirmed TaskStatus = "CONFIRM"     // waits for a user (NeedConfirm)
+	Queued      TaskStatus = "QUEUED"      // pending
+	Notified    TaskStatus = "NOTIFIED"    // pushed
+	InProgress  TaskStatus = "IN_PROGRESS" // upgrading
+	Succeeded   TaskStatus = "SUCCEEDED"
+	Failed      TaskStatus = "FAILED"
+	Canceled    TaskStatus = "CANCELED"
 )
 
 // Active reports whether a device with such a task is busy (P24).
-func (s TaskStatus) Active() bool { return s == Queued || s == Notified || s == InProgress }
+func (s TaskStatus) Active() bool {
+	return s == Unconfirmed || s == Queued || s == Notified || s == InProgress
+}
 
 // Phase is where the current attempt of a task is. It is apart from the state shown,
 // which stays unchanged while a task is tried again (P50).
@@ -25,16 +28,17 @@ type Phase int
 
 // The phases of an attempt.
 const (
-	PhaseOver     Phase = iota // the task has ended
-	PhaseQueued                // no notice of this attempt yet
-	PhaseNotified              // notice sent, no progress of this attempt yet
-	PhaseBegun                 // progress reported: the timeout runs
-	PhaseWaiting               // failed, waiting for its retry
+	PhaseOver        Phase = iota // the task has ended
+	PhaseQueued                   // no notice of this attempt yet
+	PhaseNotified                 // notice sent, no progress of this attempt yet
+	PhaseBegun                    // progress reported: the timeout runs
+	PhaseWaiting                  // failed, waiting for its retry
+	PhaseUnconfirmed              // waiting for a user's word
 )
 
 // String gives the phase in a word.
 func (p Phase) String() string {
-	return [...]string{"over", "queued", "notified", "begun", "waiting"}[p]
+	return [...]string{"over", "queued", "notified", "begun", "waiting", "unconfirmed"}[p]
 }
 
 // Cause is why a task is pending (P42).
@@ -46,6 +50,7 @@ const (
 	DeviceOffline   Cause = "offline"
 	WaitingSchedule Cause = "scheduled"
 	RateLimited     Cause = "rate"
+	WaitingAsk      Cause = "ask" // NeedPush=false: until the device asks
 )
 
 // Reasons of tasks that have ended.
@@ -77,6 +82,7 @@ type Task struct {
 	Modified   Stamp
 	NotifiedAt Stamp // notice of this attempt
 	BegunAt    Stamp // first progress of this attempt (P37)
+	FirstBegun Stamp // first progress of the first attempt that had one (Rules.TimeoutOnce)
 	RetryAt    Stamp // while PhaseWaiting
 	Revision   int64
 }

@@ -36,9 +36,9 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 			"UPDATE modules SET created = ?1, body = ?2, rev = ?3 WHERE product = ?4 AND name = ?5 AND rev = ?3 - 1",
 		}, {
 			&s.devices,
-			`INSERT INTO devices (nickname, disabled, versions, registered, activated, last_online, rev, product, name, iot_id, secret)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)`,
-			`UPDATE devices SET nickname = ?1, disabled = ?2, versions = ?3, registered = ?4, activated = ?5, last_online = ?6, rev = ?7
+			`INSERT INTO devices (nickname, disabled, versions, registered, activated, last_online, rev, product, name, more, iot_id, secret)
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`,
+			`UPDATE devices SET nickname = ?1, disabled = ?2, versions = ?3, registered = ?4, activated = ?5, last_online = ?6, rev = ?7, more = ?10
 			WHERE product = ?8 AND name = ?9 AND rev = ?7 - 1`,
 		}, {
 			&s.packages,
@@ -50,11 +50,11 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 			"UPDATE jobs SET account = ?1, product = ?2, package = ?3, status = ?4, body = ?5, rev = ?6 WHERE id = ?7 AND rev = ?6 - 1",
 		}, {
 			&s.tasks,
-			`INSERT INTO tasks (source, status, phase, attempt, step, reason, modified, notified_at, begun_at, retry_at, rev, id,
+			`INSERT INTO tasks (source, status, phase, attempt, step, reason, modified, notified_at, begun_at, retry_at, rev, id, first_begun,
 				job, package, product, device, module, version, created)
-			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)`,
+			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)`,
 			`UPDATE tasks SET source = ?1, status = ?2, phase = ?3, attempt = ?4, step = ?5, reason = ?6, modified = ?7,
-				notified_at = ?8, begun_at = ?9, retry_at = ?10, rev = ?11 WHERE id = ?12 AND rev = ?11 - 1`,
+				notified_at = ?8, begun_at = ?9, retry_at = ?10, rev = ?11, first_begun = ?13 WHERE id = ?12 AND rev = ?11 - 1`,
 		},
 	} {
 		if q.to.insert, err = conn.PrepareContext(ctx, q.insert); err != nil {
@@ -102,11 +102,15 @@ func (s *SQLite) put(ctx context.Context, ch *simulator.Changes) error {
 		if len(d.Versions) > 0 {
 			versions = body(d.Versions)
 		}
-		args := []any{d.Nickname, d.Disabled, versions, d.Registered, d.Activated, d.LastOnline, d.Revision, d.ProductKey, d.Name}
+		more := ""
+		if d.More != nil {
+			more = body(d.More)
+		}
+		args := []any{d.Nickname, d.Disabled, versions, d.Registered, d.Activated, d.LastOnline, d.Revision, d.ProductKey, d.Name, more}
 		if d.Revision == 1 {
 			args = append(args, d.IotID(), d.Secret)
 		}
-		if err := s.stmts.devices.put(ctx, d.Revision, "device "+d.Name, 9, args...); err != nil {
+		if err := s.stmts.devices.put(ctx, d.Revision, "device "+d.Name, 10, args...); err != nil {
 			return err
 		}
 	}
@@ -130,8 +134,8 @@ func (s *SQLite) putJobs(ctx context.Context, ch *simulator.Changes) error {
 	}
 	for i := range ch.Tasks {
 		t := &ch.Tasks[i]
-		if err := s.stmts.tasks.put(ctx, t.Revision, "task "+t.ID, 12,
-			t.Source, string(t.Status), int(t.Phase), t.Attempt, t.Step, t.Reason, t.Modified, t.NotifiedAt, t.BegunAt, t.RetryAt, t.Revision, t.ID,
+		if err := s.stmts.tasks.put(ctx, t.Revision, "task "+t.ID, 13,
+			t.Source, string(t.Status), int(t.Phase), t.Attempt, t.Step, t.Reason, t.Modified, t.NotifiedAt, t.BegunAt, t.RetryAt, t.Revision, t.ID, t.FirstBegun,
 			t.Job, t.Package, t.Device.ProductKey, t.Device.Name, t.Module, t.Version, t.Created); err != nil {
 			return err
 		}

@@ -75,12 +75,12 @@ func bodies[T any](ctx context.Context, q queryer, query string, args ...any) ([
 	}, query, args...)
 }
 
-const deviceColumns = "product, name, secret, nickname, disabled, versions, registered, activated, last_online, rev"
+const deviceColumns = "product, name, secret, nickname, disabled, versions, registered, activated, last_online, rev, more"
 
 func scanDevice(r *sql.Rows, d *simulator.Device) error {
-	var versions sql.RawBytes
+	var versions, more sql.RawBytes
 	err := r.Scan(&d.ProductKey, &d.Name, &d.Secret, &d.Nickname, &d.Disabled, &versions,
-		&d.Registered, &d.Activated, &d.LastOnline, &d.Revision)
+		&d.Registered, &d.Activated, &d.LastOnline, &d.Revision, &more)
 	if err != nil {
 		return err
 	}
@@ -89,14 +89,19 @@ func scanDevice(r *sql.Rows, d *simulator.Device) error {
 			return fmt.Errorf("the versions of device %s: %w", d.Name, err)
 		}
 	}
+	if len(more) > 0 {
+		if err := json.Unmarshal(more, &d.More); err != nil {
+			return fmt.Errorf("what else is stored of device %s: %w", d.Name, err)
+		}
+	}
 	return nil
 }
 
 const taskColumns = `id, job, package, product, device, module, source, version, status, phase, attempt, step, reason,
-	created, modified, notified_at, begun_at, retry_at, rev`
+	created, modified, notified_at, begun_at, retry_at, rev, first_begun`
 
 func scanTask(r *sql.Rows, t *simulator.Task) error {
 	return r.Scan(&t.ID, &t.Job, &t.Package, &t.Device.ProductKey, &t.Device.Name, &t.Module, &t.Source, &t.Version,
 		&t.Status, &t.Phase, &t.Attempt, &t.Step, &t.Reason,
-		&t.Created, &t.Modified, &t.NotifiedAt, &t.BegunAt, &t.RetryAt, &t.Revision)
+		&t.Created, &t.Modified, &t.NotifiedAt, &t.BegunAt, &t.RetryAt, &t.Revision, &t.FirstBegun)
 }

@@ -49,6 +49,9 @@ CREATE INDEX tasks_job ON tasks (job, id);
 CREATE INDEX tasks_status ON tasks (job, status, id);
 CREATE INDEX tasks_device ON tasks (product, device, id);
 CREATE INDEX tasks_active ON tasks (id) WHERE phase <> 0;
+`, `
+ALTER TABLE tasks ADD COLUMN first_begun INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE devices ADD COLUMN more TEXT NOT NULL DEFAULT '';
 `}
 }
 

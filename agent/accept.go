@@ -5,6 +5,9 @@ import (
 	"fmt"
 )
 
+// archiveOverhead is the part of an image that an archive of it may be larger by.
+const archiveOverhead = 100
+
 // accept refuses what this device cannot do at all, and bounds how often it
 // tries the same package.
 func (a *Agent) accept(_ context.Context, u *Update) error {
@@ -37,9 +40,9 @@ func (a *Agent) room(ctx context.Context, u *Update) error {
 		return err
 	}
 	if !u.Notice.IsDiff {
-		// A compressed package may be larger than what it holds only by little;
-		// what it holds is bounded again while it is written.
-		if u.Notice.Files[0].Size > size {
+		// What cannot be compressed is a little larger as an archive than the
+		// image in it; that is bounded again when its kind is known.
+		if u.Notice.Files[0].Size > size+size/archiveOverhead {
 			return fmt.Errorf("the package has %d bytes, slot %s takes %d", u.Notice.Files[0].Size, u.Target, size)
 		}
 		return nil

@@ -133,6 +133,11 @@ func TestN26PartOfAnotherPackageIsDropped(t *testing.T) {
 func TestS2ImageLargerThanTheSlot(t *testing.T) {
 	w := newWorld(t, make([]byte, slotSize+1), nil, false)
 	w.ends("[1.0.0 -4]", false, "takes 2097152")
+	if b, err := os.ReadFile(w.path("b.img")); err != nil || !bytes.Equal(b, make([]byte, slotSize)) {
+		t.Error("the slot was written all the same")
+	}
+	w = newWorld(t, make([]byte, slotSize+slotSize/archiveOverhead+1), nil, false)
+	w.ends("[1.0.0 -4]", false, "takes 2097152")
 	if len(w.ranges) != 0 {
 		t.Error("it was fetched all the same")
 	}

@@ -182,6 +182,9 @@ func (p *pull) openReader() (err error) {
 	}
 	kind := p.reader.Kind()
 	if kind == unpack.Raw {
+		if size := u.Notice.Files[0].Size; size > p.limit {
+			return fmt.Errorf("the image has %d bytes, slot %s takes %d", size, u.Target, p.limit)
+		}
 		p.source.keep = false
 		if u.Notice.IsDiff || u.Notice.SignMethod == ota.SHA256 {
 			p.image = nil // the same bytes, the same digest

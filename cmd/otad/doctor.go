@@ -203,6 +203,13 @@ func (d *doctor) slot(s platform.Slot, path string, running bool) {
 
 func (d *doctor) recordSlot(ctx context.Context) {
 	const check = "record-slot"
+	// In the factory otad has not run yet: what it makes is made here.
+	for key, dir := range map[string]string{"state_dir": d.set.StateDir, "boot.dir": d.set.Boot.Dir} {
+		if err := makeDir(dir, key); err != nil {
+			d.failed(check, "", err)
+			return
+		}
+	}
 	lock, err := durable.Lock(d.set.StateDir)
 	if err != nil {
 		d.failed(check, "stop the service (systemctl stop otad), and start it afterwards", err)

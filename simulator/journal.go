@@ -176,7 +176,9 @@ func (c *Cloud) Changes() *Changes {
 		}
 	}
 	for _, e := range j.tasks {
-		ch.Tasks = append(ch.Tasks, e.of.Task)
+		if !e.of.job.gone { // else deleted with its job
+			ch.Tasks = append(ch.Tasks, e.of.Task)
+		}
 	}
 	return ch
 }
@@ -253,6 +255,7 @@ func (c *Cloud) undoDevices() {
 		e.of.Device = e.old
 		c.products[now.ProductKey].count(now.Versions, -1)
 		c.products[now.ProductKey].count(e.old.Versions, 1)
+		c.regroup(e.of, now.groups(), e.old.groups())
 		e.of.Online, e.of.LastOnline = now.Online, now.LastOnline
 		if e.created { // created ones are at the end of the list
 			p := c.products[now.ProductKey]

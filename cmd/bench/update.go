@@ -12,7 +12,8 @@ import (
 
 const (
 	updateSize     = 256 << 20
-	exitReboot     = 4 // otad asks its supervisor to start it again
+	updateLimit    = 2 * time.Minute // an agent that refuses or fails does not end
+	exitReboot     = 4               // otad asks its supervisor to start it again
 	updateCPUGoal  = 1.5
 	updatePeakGoal = 24 // MB
 )
@@ -80,7 +81,7 @@ func (b *bench) updateOnce(ctx context.Context, c *cloud, pkg, image, name strin
 	}
 	agent := cmd(filepath.Join(b.bin, "otad"), "run", "-c", d.config)
 	agent.exit = exitReboot
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, updateLimit)
 	defer cancel()
 	p, err := b.start(ctx, agent)
 	if err != nil {

@@ -16,6 +16,7 @@ type statement struct{ insert, update *sql.Stmt }
 type statements struct {
 	sequence                                          *sql.Stmt
 	products, modules, devices, packages, jobs, tasks statement
+	groups                                            statement
 }
 
 func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
@@ -40,6 +41,10 @@ func (s *statements) prepare(ctx context.Context, conn *sql.Conn) (err error) {
 			VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)`,
 			`UPDATE devices SET nickname = ?1, disabled = ?2, versions = ?3, registered = ?4, activated = ?5, last_online = ?6, rev = ?7, more = ?10
 			WHERE product = ?8 AND name = ?9 AND rev = ?7 - 1`,
+		}, {
+			&s.groups,
+			"INSERT INTO device_groups (account, body, rev, id) VALUES (?1, ?2, ?3, ?4)",
+			"UPDATE device_groups SET account = ?1, body = ?2, rev = ?3 WHERE id = ?4 AND rev = ?3 - 1",
 		}, {
 			&s.packages,
 			"INSERT INTO packages (account, product, module, version, body, rev, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -83,6 +88,12 @@ func (s *SQLite) put(ctx context.Context, ch *simulator.Changes) error {
 		if _, err := s.stmts.sequence.ExecContext(ctx, ch.Sequence); err != nil {
 			return err
 		}
+	}
+	if err := s.drop(ctx, ch.Gone); err != nil {
+		return err
+	}
+	if err := s.putGroups(ctx, ch.Groups); err != nil {
+		return err
 	}
 	for i := range ch.Products {
 		p := &ch.Products[i]

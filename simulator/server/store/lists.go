@@ -58,6 +58,7 @@ func (w *where) page(p Page) []any {
 // Tasks lists tasks, the newest first.
 func (s *SQLite) Tasks(ctx context.Context, f TaskFilter, p Page) ([]simulator.Task, int, error) {
 	var w where
+	w.in("id", f.IDs)
 	w.is("job", f.Job)
 	w.is("product", f.Product)
 	w.in("device", f.Devices)

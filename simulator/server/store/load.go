@@ -22,6 +22,9 @@ func (s *SQLite) Load(ctx context.Context) (*simulator.State, error) {
 	if st.Modules, err = bodies[simulator.Module](ctx, s.conn, "SELECT body, rev FROM modules ORDER BY created, product, name"); err != nil {
 		return nil, explain("loading the modules", err)
 	}
+	if st.Groups, err = bodies[simulator.Group](ctx, s.conn, "SELECT body, rev FROM device_groups ORDER BY id"); err != nil {
+		return nil, explain("loading the groups", err)
+	}
 	if st.Packages, err = bodies[simulator.Package](ctx, s.conn, "SELECT body, rev FROM packages ORDER BY id"); err != nil {
 		return nil, explain("loading the packages", err)
 	}

@@ -52,6 +52,10 @@ CREATE INDEX tasks_active ON tasks (id) WHERE phase <> 0;
 `, `
 ALTER TABLE tasks ADD COLUMN first_begun INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE devices ADD COLUMN more TEXT NOT NULL DEFAULT '';
+`, `
+CREATE TABLE device_groups (
+	id TEXT PRIMARY KEY, account TEXT NOT NULL, body TEXT NOT NULL, rev INTEGER NOT NULL
+) WITHOUT ROWID;
 `}
 }
 

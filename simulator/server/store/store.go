@@ -49,6 +49,7 @@ type Page struct {
 // TaskFilter selects tasks; empty fields do not restrict. Product restricts Devices,
 // which are names.
 type TaskFilter struct {
+	IDs     []string
 	Job     string
 	Product string
 	Devices []string

@@ -97,7 +97,7 @@ func (s *SQLite) put(ctx context.Context, ch *simulator.Changes) error {
 	}
 	for i := range ch.Products {
 		p := &ch.Products[i]
-		if err := s.stmts.products.put(ctx, p.Revision, "product "+p.Key, 5, p.Account, p.Created, body(p), p.Revision, p.Key); err != nil {
+		if err := s.stmts.products.put(ctx, p.Revision, "product "+p.Key, 5, p.Account, p.Created, body(s.seal.sealed(p)), p.Revision, p.Key); err != nil {
 			return err
 		}
 	}
@@ -119,7 +119,7 @@ func (s *SQLite) put(ctx context.Context, ch *simulator.Changes) error {
 		}
 		args := []any{d.Nickname, d.Disabled, versions, d.Registered, d.Activated, d.LastOnline, d.Revision, d.ProductKey, d.Name, more}
 		if d.Revision == 1 {
-			args = append(args, d.IotID(), d.Secret)
+			args = append(args, d.IotID(), s.seal.close(sealName(d), d.Secret))
 		}
 		if err := s.stmts.devices.put(ctx, d.Revision, "device "+d.Name, 10, args...); err != nil {
 			return err

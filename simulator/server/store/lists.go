@@ -122,7 +122,7 @@ func (s *SQLite) Devices(ctx context.Context, f DeviceFilter, p Page) ([]simulat
 	if err != nil {
 		return nil, 0, explain("counting devices", err)
 	}
-	list, err := rows(ctx, s.read, scanDevice, "SELECT "+deviceColumns+" FROM devices"+w.String()+" ORDER BY id LIMIT ? OFFSET ?", w.page(p)...)
+	list, err := rows(ctx, s.read, s.scanDevice, "SELECT "+deviceColumns+" FROM devices"+w.String()+" ORDER BY id LIMIT ? OFFSET ?", w.page(p)...)
 	return list, n, explain("listing devices", err)
 }
 
@@ -134,7 +134,7 @@ func (s *SQLite) Products(ctx context.Context, account string, p Page) ([]simula
 	if err != nil {
 		return nil, 0, explain("counting products", err)
 	}
-	list, err := bodies[simulator.Product](ctx, s.read, "SELECT body, rev FROM products"+w.String()+" ORDER BY created DESC, key LIMIT ? OFFSET ?", w.page(p)...)
+	list, err := s.products(ctx, s.read, "SELECT body, rev FROM products"+w.String()+" ORDER BY created DESC, key LIMIT ? OFFSET ?", w.page(p)...)
 	return list, n, explain("listing products", err)
 }
 

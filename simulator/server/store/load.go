@@ -16,7 +16,7 @@ func (s *SQLite) Load(ctx context.Context) (*simulator.State, error) {
 	if err != nil {
 		return nil, explain("loading the sequence", err)
 	}
-	if st.Products, err = bodies[simulator.Product](ctx, s.conn, "SELECT body, rev FROM products ORDER BY created, key"); err != nil {
+	if st.Products, err = s.products(ctx, s.conn, "SELECT body, rev FROM products ORDER BY created, key"); err != nil {
 		return nil, explain("loading the products", err)
 	}
 	if st.Modules, err = bodies[simulator.Module](ctx, s.conn, "SELECT body, rev FROM modules ORDER BY created, product, name"); err != nil {
@@ -31,7 +31,7 @@ func (s *SQLite) Load(ctx context.Context) (*simulator.State, error) {
 	if st.Jobs, err = bodies[simulator.Job](ctx, s.conn, "SELECT body, rev FROM jobs ORDER BY id"); err != nil {
 		return nil, explain("loading the jobs", err)
 	}
-	if st.Devices, err = rows(ctx, s.conn, scanDevice, "SELECT "+deviceColumns+" FROM devices ORDER BY id"); err != nil {
+	if st.Devices, err = rows(ctx, s.conn, s.scanDevice, "SELECT "+deviceColumns+" FROM devices ORDER BY id"); err != nil {
 		return nil, explain("loading the devices", err)
 	}
 	if st.Tasks, err = rows(ctx, s.conn, scanTask, "SELECT "+taskColumns+" FROM tasks WHERE phase <> 0 ORDER BY id"); err != nil {
@@ -76,6 +76,24 @@ func bodies[T any](ctx context.Context, q queryer, query string, args ...any) ([
 		}
 		return nil
 	}, query, args...)
+}
+
+// products reads products and opens what is sealed of them.
+func (s *SQLite) products(ctx context.Context, q queryer, query string, args ...any) ([]simulator.Product, error) {
+	list, err := bodies[simulator.Product](ctx, q, query, args...)
+	for i := 0; err == nil && i < len(list); i++ {
+		err = s.seal.unseal(&list[i])
+	}
+	return list, err
+}
+
+// scanDevice reads a device and opens its secret.
+func (s *SQLite) scanDevice(r *sql.Rows, d *simulator.Device) error {
+	err := scanDevice(r, d)
+	if err == nil {
+		d.Secret, err = s.seal.open(sealName(d), d.Secret)
+	}
+	return err
 }
 
 const deviceColumns = "product, name, secret, nickname, disabled, versions, registered, activated, last_online, rev, more"

@@ -21,6 +21,8 @@ type SQLite struct {
 	write  *sql.DB // one connection
 	conn   *sql.Conn
 	read   *sql.DB
+	side   *sql.DB // one connection, for what is written beside Commit
+	seal   seal
 	stmts  statements
 	closed bool
 }
@@ -59,9 +61,16 @@ func (s *SQLite) open(ctx context.Context, path string) (err error) {
 	if err := migrate(ctx, s.conn); err != nil {
 		return err
 	}
+	if err := s.openSealed(ctx, path); err != nil {
+		return err
+	}
 	if err := s.stmts.prepare(ctx, s.conn); err != nil {
 		return explain("preparing", err)
 	}
+	if s.side, err = sql.Open("sqlite", dsn(path, "")); err != nil {
+		return err
+	}
+	s.side.SetMaxOpenConns(1)
 	if s.read, err = sql.Open("sqlite", dsn(path, "&_pragma=query_only(1)")); err != nil {
 		return err
 	}
@@ -86,6 +95,9 @@ func (s *SQLite) Close() error {
 	var errs []error
 	if s.read != nil {
 		errs = append(errs, s.read.Close())
+	}
+	if s.side != nil {
+		errs = append(errs, s.side.Close())
 	}
 	if s.conn != nil {
 		errs = append(errs, s.conn.Close())

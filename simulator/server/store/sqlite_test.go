@@ -143,12 +143,12 @@ func TestF4NoClose(t *testing.T) {
 	w := newTown(t, path)
 	w.fill(3)
 	copied := filepath.Join(t.TempDir(), "ota.db")
-	for _, tail := range []string{"", "-wal"} {
-		b, err := os.ReadFile(path + tail)
+	for _, name := range []string{"ota.db", "ota.db-wal", KeyFile} {
+		b, err := os.ReadFile(filepath.Join(filepath.Dir(path), name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(copied+tail, b, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(copied), name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -35,7 +35,7 @@ demo: build
 	@build/demo/demo
 
 test:
-	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs
+	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time
 	$(GO) vet ./...
 	$(GO) test -timeout 9m ./...
 
@@ -62,7 +62,7 @@ man: build
 	@ls dist/man dist/completion
 
 bench: build
-	@scripts/need.sh curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs
+	@scripts/need.sh go:golang curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs openssl:openssl
 	@$(BUILD) -o build/bench ./cmd/bench
 	@build/bench -bin bin -out docs/benchmarks.md
 

@@ -44,6 +44,8 @@ type broker struct {
 	published []packets.Packet
 	// publish, when set, sees each message first; false drops it unacknowledged.
 	publish func(cl *mochi.Client) bool
+	// answer, when set, is given each message, and runs beside the broker.
+	answer func(payload []byte)
 }
 
 func (*broker) ID() string { return "test" }
@@ -90,6 +92,9 @@ func (b *broker) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet,
 		return pk, packets.ErrRejectPacket
 	}
 	b.published = append(b.published, pk)
+	if b.answer != nil {
+		go b.answer(pk.Payload)
+	}
 	return pk, nil
 }
 

@@ -92,6 +92,7 @@ type Link struct {
 	device  ota.Device
 	dialer  dialer
 	queue   queue
+	blocks  expected
 	events  chan ota.Event
 	running atomic.Bool
 
@@ -144,8 +145,8 @@ func New(cfg Config) (*Link, error) {
 	return l, nil
 }
 
-// Events gives what the cloud sends on the device's topics, and an event of
-// Kind 0 for each new connection: by then Send works. At most 64 events and
+// Events gives what the cloud sends on the device's topics, blocks of files
+// excepted (see [Link.Block]), and an event of Kind 0 for each new connection: by then Send works. At most 64 events and
 // 1 MiB wait; the oldest messages make room, news of a connection never do
 // (several in a row are one). A message may come before the news of the
 // connection that brought it. The channel is never closed.

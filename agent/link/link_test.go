@@ -70,8 +70,8 @@ func TestSignIn(t *testing.T) {
 			}
 			big := strings.Repeat("b", 100_000) // several reads and writes
 			send(t, l, big)
-			b.send(t, ota.TopicDownloadReply, []byte(big))
-			if e := next(t, l); e.Kind != ota.TopicDownloadReply || string(e.Payload) != big {
+			b.send(t, ota.TopicGetReply, []byte(big))
+			if e := next(t, l); e.Kind != ota.TopicGetReply || string(e.Payload) != big {
 				t.Errorf("event %v of %d bytes", e.Kind, len(e.Payload))
 			}
 			if got := b.payloads(); len(got) != 2 || got[0] != "up" || got[1] != big {

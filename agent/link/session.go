@@ -104,6 +104,14 @@ func (l *Link) receive(_ mqtt.Client, m mqtt.Message) {
 		l.cfg.Log.Warn("a message that is too long was ignored", "topic", m.Topic(), "bytes", len(m.Payload()))
 		return
 	}
+	if kind == ota.TopicDownloadReply {
+		// Not queued: there, blocks would push notices out, and nobody who waits
+		// for a block reads that queue.
+		if err := l.blocks.deliver(m.Payload()); err != nil {
+			l.cfg.Log.Debug("a block was ignored", "why", err)
+		}
+		return
+	}
 	l.queue.add(ota.Event{Kind: kind, Payload: m.Payload()})
 }
 

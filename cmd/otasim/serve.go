@@ -25,6 +25,7 @@ type serveFlags struct {
 	tlsCert, tlsKey         string
 	accessKey, publicURL    string
 	maxPushRate             string
+	clockSpeed              int
 	verbose                 bool
 }
 
@@ -36,6 +37,13 @@ func newServeCommand() *cobra.Command {
 		Short: "Run the cloud",
 		Long: `Runs the cloud: devices on MQTT, and on HTTP the cloud API at /, packages at /p/,
 /metrics and /healthz. Everything is kept in DIR, which is made when it is not there.
+
+With --clock-speed N schedules, retries, timeouts and rates run N times faster, so that
+a rollout of a week is rehearsed in hours; every HTTP answer says so in X-Clock-Speed,
+and in X-Clock-Now what time it is there (milliseconds, as ScheduleTime). What devices
+and users do takes as long as ever: a timeout of 10 minutes at 60 is 10 seconds for a
+device. Requests are still signed with the world's time, and upload forms, download URLs
+and keep-alives keep theirs.
 
 Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), then
 "ready", one a line. Logs are on stderr. SIGTERM and SIGINT stop it cleanly.`,
@@ -58,6 +66,7 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), then
 	fl.StringVar(&f.accessKey, "access-key", "", "access key of the cloud API, ID:SECRET")
 	fl.StringVar(&f.publicURL, "public-url", "", "how devices reach the HTTP side (default http:// and the address of --http)")
 	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
+	fl.IntVar(&f.clockSpeed, "clock-speed", 1, "how many times faster than the world's the clock of the rules runs: 60 rehearses an hour in a minute")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what is dropped and refused too")
 	return cmd
 }
@@ -88,6 +97,9 @@ func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return key, 0, usagef("--public-url is http://HOST or https://HOST, not %q", f.publicURL)
 		}
+	}
+	if f.clockSpeed < 1 || f.clockSpeed > server.MaxClockSpeed {
+		return key, 0, usagef("--clock-speed is 1 to %d, not %d", server.MaxClockSpeed, f.clockSpeed)
 	}
 	rate = simulator.Unlimited
 	if f.maxPushRate != "unlimited" {
@@ -134,7 +146,7 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 		level = slog.LevelDebug
 	}
 	s, err := server.New(ctx, server.Config{
-		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, MaxPushRate: rate,
+		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
 		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {

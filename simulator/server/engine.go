@@ -35,6 +35,8 @@ type Engine struct {
 	send    func([]simulator.Push)
 	log     *slog.Logger
 	metrics *metrics
+	clock   *clock
+	latest  simulator.Stamp // when anything was last stored before this engine
 
 	inbox   chan *request
 	stopped chan struct{} // closed when Run has returned
@@ -44,7 +46,7 @@ type Engine struct {
 	// Of Run's goroutine.
 	again   []*request // events whose batch could not be stored
 	pause   time.Duration
-	retryAt time.Time
+	retryAt time.Time // the world's time, as all that has to do with the store
 }
 
 // request is a command or an event, and where its answer goes.
@@ -72,7 +74,7 @@ func newEngine(ctx context.Context, st store.Store, opt simulator.Options, send 
 		return nil, fmt.Errorf("the stored state is not whole: %w", err)
 	}
 	return &Engine{
-		cloud: cloud, store: st, send: send, log: log, metrics: m,
+		cloud: cloud, store: st, send: send, log: log, metrics: m, clock: newClock(1, 0), latest: latest(state),
 		inbox: make(chan *request, maxInbox), stopped: make(chan struct{}),
 	}, nil
 }
@@ -137,7 +139,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	timer := time.NewTimer(longestSleep)
 	defer timer.Stop()
 	for {
-		timer.Reset(e.sleep(time.Now()))
+		timer.Reset(e.sleep())
 		var first *request
 		select {
 		case first = <-e.inbox:
@@ -152,15 +154,15 @@ func (e *Engine) Run(ctx context.Context) error {
 }
 
 // sleep is how long nothing has to be done unless a request comes.
-func (e *Engine) sleep(now time.Time) time.Duration {
+func (e *Engine) sleep() time.Duration {
 	next := e.cloud.Next()
-	if e.pause > 0 {
-		next = e.retryAt
-	}
-	if next.IsZero() {
+	switch {
+	case e.pause > 0:
+		return min(max(time.Until(e.retryAt), 0), longestSleep)
+	case next.IsZero():
 		return longestSleep
 	}
-	return min(max(next.Sub(now), 0), longestSleep)
+	return min(max(e.clock.real(next.Sub(e.clock.now())), 0), longestSleep)
 }
 
 // collect takes what else has come, after what has to be tried again.
@@ -183,20 +185,20 @@ func (e *Engine) collect(first *request) []*request {
 
 // work applies a batch, stores it, and sends and answers then.
 func (e *Engine) work(batch []*request) error {
-	now := time.Now()
+	real, now := time.Now(), e.clock.now()
 	e.look(batch, now)
-	e.apply(batch, now)
+	e.apply(batch, now, real)
 	changes := e.cloud.Changes()
 	if err := e.save(changes); err != nil {
 		e.cloud.Undo()
-		e.failed(batch, err, now)
+		e.failed(batch, err, real)
 		if errors.Is(err, store.ErrConflict) {
 			return fmt.Errorf("the stored state is not what this process left: %w (start it again, and only once)", err)
 		}
 		return nil
 	}
 	e.cloud.Commit()
-	e.recovered(changes.Rows() > 0, now)
+	e.recovered(changes.Rows() > 0, real)
 	if pushes := e.cloud.TakePushes(); len(pushes) > 0 {
 		e.send(pushes)
 	}
@@ -221,8 +223,8 @@ func (e *Engine) look(batch []*request, now time.Time) {
 	}
 }
 
-func (e *Engine) apply(batch []*request, now time.Time) {
-	if e.due(batch, now) {
+func (e *Engine) apply(batch []*request, now, real time.Time) {
+	if e.due(batch, now, real) {
 		e.cloud.Tick(now)
 	}
 	for _, r := range batch {
@@ -238,9 +240,9 @@ func (e *Engine) apply(batch []*request, now time.Time) {
 }
 
 // due says whether time has brought something about, or nothing else woke the engine.
-func (e *Engine) due(batch []*request, now time.Time) bool {
+func (e *Engine) due(batch []*request, now, real time.Time) bool {
 	next := e.cloud.Next()
-	return (len(batch) == 0 || !next.IsZero() && !next.After(now)) && (e.pause == 0 || !now.Before(e.retryAt))
+	return (len(batch) == 0 || !next.IsZero() && !next.After(now)) && (e.pause == 0 || !real.Before(e.retryAt))
 }
 
 // save stores the changes. It does not give up halfway when the process is asked to

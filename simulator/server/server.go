@@ -32,6 +32,7 @@ type Config struct {
 	PublicURL   string // http://host[:port] or https://..., where devices and users reach the HTTP side
 	AccessKey   openapi.Key
 	MaxPushRate int          // 0 is simulator.MaxPushRate
+	ClockSpeed  int          // how many times faster than the world's the rules' clock runs; 0 is 1
 	Logger      *slog.Logger // nil: silent
 }
 
@@ -73,14 +74,17 @@ func New(ctx context.Context, c Config) (*Server, error) {
 }
 
 func (s *Server) open(ctx context.Context, c Config) error {
+	if c.ClockSpeed < 0 || c.ClockSpeed > MaxClockSpeed {
+		return fmt.Errorf("%w: the clock's speed is 1 to %d, not %d", ErrConfig, MaxClockSpeed, c.ClockSpeed)
+	}
 	if err := s.openDir(c.Dir); err != nil {
 		return err
 	}
 	var err error
-	if s.store, err = store.OpenSQLite(ctx, filepath.Join(c.Dir, "ota.db")); err != nil {
+	if s.store, err = store.OpenSQLite(ctx, filepath.Join(c.Dir, databaseFile)); err != nil {
 		return err
 	}
-	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, "packages"), BaseURL: c.PublicURL, Logger: s.log})
+	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, packagesDir), BaseURL: c.PublicURL, Logger: s.log})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -90,6 +94,7 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if s.engine, err = newEngine(ctx, s.store, opt, send, s.log, s.metrics); err != nil {
 		return err
 	}
+	s.engine.clock = newClock(c.ClockSpeed, s.engine.latest)
 	g := &gate{engine: s.engine, blocks: newBlocks(s.engine, s.files, s.log, s.metrics), log: s.log, metrics: s.metrics}
 	if s.broker, err = broker.New(broker.Config{Directory: g, Sink: g, Logger: s.log}); err != nil {
 		return err
@@ -144,7 +149,7 @@ func (s *Server) Handler() http.Handler {
 	mux.Handle("/p/", s.files)
 	mux.Handle("/metrics", s.metrics.handler())
 	mux.HandleFunc("/healthz", s.healthz)
-	return mux
+	return s.engine.clock.mark(mux)
 }
 
 // healthz is 200 while commands are carried out and can be stored.
@@ -171,6 +176,7 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 	engine, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
 
+	s.engine.clock.say(s.log, s.engine.latest)
 	var running, loop sync.WaitGroup
 	loop.Go(func() { s.sender.run() })
 	ended := make(chan error, 1)

@@ -1,5 +1,5 @@
-// Package fetch turns a URL into a reader that survives the network, and
-// decides nothing else.
+// Package fetch turns a URL, or a stream over MQTT, into a reader that survives
+// the network, and decides nothing else.
 //
 // The promise: the bytes that a [Body] delivers are the bytes Offset to Size of
 // one and the same file of the server, in order, each once. Between two
@@ -7,7 +7,8 @@
 // the file is still the one that was begun; an answer that does not fit is
 // refused before one byte of it is delivered. It waits between attempts with
 // full jitter, does as a Retry-After says, and gives up after a bounded number
-// of attempts without progress. It holds no more than 64 KiB of the file.
+// of attempts without progress. It holds no more than 64 KiB of the file. A
+// [StreamBody] promises the same of a file that comes over MQTT, and holds a block.
 //
 // The trust: none. Server, proxy and DNS may answer what they like; what was
 // delivered is what one server had, and only package verify says whether it is

@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help demo test build cross man bench check fuzz clean
+.PHONY: help demo test build cross man conformance bench check fuzz clean
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make test    all tests'
@@ -18,6 +18,7 @@ help:
 	@echo 'make man     manual pages and shell completion, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
 	@echo 'make check   formatting and vet'
+	@echo 'make conformance  runs the tests of every rule and fault and writes docs/conformance.md'
 	@echo 'make fuzz    every fuzz target for a while (FUZZTIME=30s)'
 
 build:
@@ -69,6 +70,11 @@ bench: build
 check:
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt is wanted for:'; gofmt -l .; exit 1; }
 	$(GO) vet ./...
+
+# The table of rules, actions, sections and faults, from a run of their tests.
+conformance:
+	@$(GO) run ./cmd/conformance -out docs/conformance.md
+	@grep -E '^## ' docs/conformance.md
 
 FUZZTIME ?= 30s
 fuzz:

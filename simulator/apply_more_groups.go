@@ -85,7 +85,7 @@ func (c *Cloud) group(id string) (*group, error) {
 		return nil, fail(Missing, "Group", "which group?")
 	}
 	g := c.groups[id]
-	if g == nil {
+	if g == nil || c.foreign(g.Account) {
 		return nil, fail(NotFound, "Group", "there is no group %q", id)
 	}
 	return g, nil

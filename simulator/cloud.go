@@ -17,6 +17,8 @@ type Options struct {
 	// MaxPushRate is the most devices a minute that a batch may ask for; 0 is
 	// MaxPushRate (P34), Unlimited lifts the limit.
 	MaxPushRate int
+	// AppEvents has Changes carry what applications are told.
+	AppEvents bool
 }
 
 // Cloud is the working state: all products, devices, modules, packages and jobs,
@@ -37,6 +39,9 @@ type Cloud struct {
 	wanting map[*job]struct{} // jobs with tasks in ready
 	due     timers
 	pushes  []Push
+	account string // that the command being applied is limited to: see As
+	audit   []AuditEntry
+	told    []AppEvent
 	journal journal
 }
 
@@ -75,7 +80,8 @@ type job struct {
 	Job
 	pkg   *pack
 	tasks map[string]*task
-	ready []*task // in the order they came to want a push; some may want it no longer
+	ready []*task   // in the order they came to want a push; some may want it no longer
+	told  JobStatus // what applications know of it
 }
 
 // task is a Task in its place.
@@ -121,6 +127,7 @@ func (c *Cloud) Apply(cmd Command, now time.Time) (any, error) {
 	v, err := cmd.apply(c, At(now))
 	if !Looks(cmd) {
 		c.pump(now)
+		c.tellJobs(At(now))
 	}
 	return v, err
 }
@@ -129,6 +136,7 @@ func (c *Cloud) Apply(cmd Command, now time.Time) (any, error) {
 func (c *Cloud) Happen(e Event, now time.Time) {
 	e.happen(c, At(now))
 	c.pump(now)
+	c.tellJobs(At(now))
 }
 
 // Tick does what is due by the time now: timeouts, retries, starts and ends of
@@ -143,6 +151,7 @@ func (c *Cloud) Tick(now time.Time) {
 		c.tickJob(j, at)
 	}
 	c.pump(now)
+	c.tellJobs(At(now))
 }
 
 // Next is when Tick has something to do, as far as is known; the zero time is never.

@@ -7,7 +7,7 @@ func (c *Cloud) product(field, key string) (*product, error) {
 		return nil, fail(Missing, field, "which product?")
 	}
 	p := c.products[key]
-	if p == nil {
+	if p == nil || c.foreign(p.Account) {
 		return nil, fail(NotFound, field, "there is no product %q", key)
 	}
 	return p, nil
@@ -33,7 +33,7 @@ func (c *Cloud) pack(id string) (*pack, error) {
 		return nil, fail(Missing, "Package", "which package?")
 	}
 	p := c.packages[id]
-	if p == nil {
+	if p == nil || c.foreign(p.Account) {
 		return nil, fail(NotFound, "Package", "there is no package %q", id)
 	}
 	return p, nil
@@ -44,7 +44,7 @@ func (c *Cloud) job(id string) (*job, error) {
 		return nil, fail(Missing, "Job", "which job?")
 	}
 	j := c.jobs[id]
-	if j == nil {
+	if j == nil || c.foreign(j.Account) {
 		return nil, fail(NotFound, "Job", "there is no job %q", id)
 	}
 	return j, nil
@@ -123,7 +123,9 @@ func (t *task) cause() Cause {
 
 // Looks reports whether a command changes nothing, whatever its answer.
 func Looks(cmd Command) bool {
-	switch cmd.(type) {
+	switch cmd := cmd.(type) {
+	case As:
+		return cmd.Command != nil && Looks(cmd.Command)
 	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers, FindVersions,
 		FindGroup, FindGroups, FindUnknown:
 		return true

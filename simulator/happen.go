@@ -61,6 +61,7 @@ func (c *Cloud) noteVersion(d *device, module, version string, now Stamp) {
 		pr.count(e.Versions[i:i+1], -1)
 	}
 	e.Versions[i] = Version{Module: module, Version: version, At: now}
+	c.tellVersion(d, module, version, now)
 	pr.count(e.Versions[i:i+1], 1)
 }
 

@@ -18,12 +18,14 @@ type Changes struct {
 	Packages []Package
 	Jobs     []Job
 	Tasks    []Task // those that have ended too: the store keeps them, the cloud forgets them
+	Audit    []AuditEntry
+	Events   []AppEvent // in the order that they are to be delivered in
 }
 
 // Rows is how many values there are to store.
 func (ch *Changes) Rows() int {
 	n := len(ch.Gone) + len(ch.Products) + len(ch.Modules) + len(ch.Devices) + len(ch.Groups) +
-		len(ch.Packages) + len(ch.Jobs) + len(ch.Tasks)
+		len(ch.Packages) + len(ch.Jobs) + len(ch.Tasks) + len(ch.Audit) + len(ch.Events)
 	if ch.Sequence != 0 {
 		n++
 	}
@@ -137,7 +139,7 @@ func (c *Cloud) editTask(t *task) *Task {
 // Changes gives what has changed since the last Commit. The slices inside of the
 // values are shared with the cloud, which never changes them in place.
 func (c *Cloud) Changes() *Changes {
-	ch := &Changes{}
+	ch := &Changes{Audit: c.audit, Events: c.told}
 	j := &c.journal
 	if j.seqNew {
 		ch.Sequence = c.sequence
@@ -194,6 +196,7 @@ func (c *Cloud) Commit() {
 	forget(&j.jobs, func(j *job) *mark { return &j.mark })
 	forget(&j.tasks, func(t *task) *mark { return &t.mark })
 	j.gone, j.seqNew = nil, false
+	c.audit, c.told = nil, nil
 }
 
 // Undo takes back every change since the last Commit, and what was to be sent: they
@@ -280,7 +283,7 @@ func (c *Cloud) derive() {
 	clear(c.running)
 	clear(c.wanting)
 	for _, j := range c.jobs {
-		j.ready = nil
+		j.ready, j.told = nil, j.Status
 		if !j.Status.Over() {
 			c.running[j] = struct{}{}
 		}

@@ -26,6 +26,7 @@ func (c *Cloud) change(t *task, next Task) {
 		delete(t.job.tasks, t.ID)
 		t.device.drop(t)
 		c.due.set(t, 0)
+		c.tellTask(t)
 		c.settle(t.job, next.Modified)
 	}
 }

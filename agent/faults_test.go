@@ -124,6 +124,28 @@ func TestN23DuplicateDuringAFailure(t *testing.T) {
 	}
 }
 
+// Another version is announced while an update is under way: the update goes on
+// undisturbed, and afterwards the cloud is asked what it wants.
+func TestN23AnotherVersionDuringAnUpdate(t *testing.T) {
+	w := goodWorld(t)
+	other := w.notice
+	other.Version = "3.0.0"
+	push, err := ota.EncodePush(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pkg = bytes.Clone(w.pkg)
+	w.pkg[7] ^= 1
+	w.badServer(func(http.ResponseWriter, *http.Request) bool {
+		w.cloud.events <- ota.Event{Kind: ota.TopicUpgrade, Payload: push}
+		return false
+	})
+	w.ends("[1.0.0 -3]", false, "announced")
+	if len(w.ranges) != 1 || !strings.HasSuffix(w.cloud.all(), "-3 get") {
+		t.Errorf("%d downloads, heard %s", len(w.ranges), w.cloud.all())
+	}
+}
+
 func TestN26PartOfAnotherPackageIsDropped(t *testing.T) {
 	w := patchWorld(t)
 	w.write("spool", bytes.Repeat([]byte("junk"), 1<<16))

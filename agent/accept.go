@@ -18,7 +18,7 @@ func (a *Agent) accept(_ context.Context, u *Update) error {
 	if len(n.Files) != 1 {
 		return fmt.Errorf("a package of %d files cannot be installed into a slot", len(n.Files))
 	}
-	if n.Stream != nil {
+	if _, _, ok := a.streams(); n.Stream != nil && !ok {
 		return fmt.Errorf("a download over MQTT is not possible with this agent: choose HTTPS for the package")
 	}
 	if tries := a.rec.count(n); tries > a.cfg.Attempts {

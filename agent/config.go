@@ -40,6 +40,13 @@ type Downloads interface {
 	Open(ctx context.Context, r fetch.Request) (*fetch.Body, error)
 }
 
+// Streams is what a Downloads also is when it fetches over MQTT, together with a
+// Cloud that is a fetch.Blocks. *fetch.Client and *link.Link are the real ones;
+// without them such a package is refused.
+type Streams interface {
+	OpenStream(ctx context.Context, r fetch.StreamRequest) (*fetch.StreamBody, error)
+}
+
 // Spool is the one file that a package is kept in while it comes, when it
 // cannot go straight into a slot. *durable.Spool is the real one.
 type Spool interface {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"strings"
 	"testing"
 
 	"github.com/leapslot/ota/diff"
@@ -33,6 +34,7 @@ func stories() []story {
 		{"diff tampered", edited("NEW"), patchOf, true, true, false, "[1.0.0 -3]"},
 		{"diff sick", edited("SICK"), patchOf, true, false, false, "[1.0.0 -1 1.0.0]"},
 		{"gzip good", image(2, "NEW"), gzipOf, false, false, true, "[1.0.0 100 2.0.0]"},
+		{"mqtt good", image(2, "NEW"), full, false, false, true, "[1.0.0 100 2.0.0]"},
 	}
 }
 
@@ -58,6 +60,9 @@ func patchOf(old, new []byte) []byte {
 // prepared stories are packed once; each run gets a world of its own.
 func (s story) world(t *testing.T, pkg []byte) *world {
 	w := newWorld(t, pkg, s.new, s.isDiff)
+	if strings.HasPrefix(s.name, "mqtt") {
+		w.overMQTT()
+	}
 	if s.flip {
 		w.pkg = bytes.Clone(pkg)
 		w.pkg[len(pkg)/2] ^= 1

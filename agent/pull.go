@@ -57,7 +57,7 @@ type pull struct {
 	sink  sink
 	limit int64 // bytes that the sink takes
 
-	body   *fetch.Body
+	body   body
 	source *source
 	reader *unpack.Reader
 	pkg    hash.Hash // of the package, fed by reader
@@ -135,12 +135,9 @@ func (p *pull) openDigests() (err error) {
 
 // openSource connects what is spooled already and the network.
 func (p *pull) openSource(ctx context.Context) error {
-	u, f := p.u, p.u.Notice.Files[0]
+	u := p.u
 	from := p.a.spoolEnd(u)
-	body, err := p.a.cfg.Downloads.Open(ctx, fetch.Request{
-		URL: f.URL, Size: f.Size, Offset: from, Validator: u.Validator,
-		Fresh: func(ctx context.Context) (string, error) { return p.a.freshURL(ctx, u) },
-	})
+	body, err := p.a.open(ctx, u, from)
 	if err != nil {
 		return err
 	}

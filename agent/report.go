@@ -137,26 +137,27 @@ func (a *Agent) flush(ctx context.Context) bool {
 	return true
 }
 
-// freshURL asks the cloud for another URL of the package that is being fetched.
-func (a *Agent) freshURL(ctx context.Context, u *Update) (string, error) {
+// fresh asks the cloud to announce the package that is being fetched once more,
+// with a URL or a stream that is good now.
+func (a *Agent) fresh(ctx context.Context, u *Update) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	a.cfg.Log.Info("the download URL has expired; asking for a fresh one")
+	a.cfg.Log.Info("the download has expired; asking for a fresh one")
 	if err := a.cfg.Cloud.Send(ctx, ota.TopicGet, ota.Get{ID: a.id(), Module: u.Notice.Module}.Encode()); err != nil {
-		return "", fmt.Errorf("the cloud cannot be asked for a fresh URL: %w", err)
+		return fmt.Errorf("the cloud cannot be asked for a fresh one: %w", err)
 	}
 	for {
 		select {
 		case <-ctx.Done():
-			return "", fmt.Errorf("the cloud did not give a fresh URL within %v", askTimeout)
+			return fmt.Errorf("the cloud did not give a fresh one within %v", askTimeout)
 		case ev := <-a.cfg.Cloud.Events():
 			n, _, err := ota.DecodeNotice(ev.Payload)
 			switch {
 			case ev.Kind == ota.TopicGetReply && errors.Is(err, ota.ErrNothing):
-				return "", errors.New("the cloud announces this upgrade no more")
+				return errors.New("the cloud announces this upgrade no more")
 			case err == nil && n.Same(u.Notice):
 				u.Notice = n
-				return n.Files[0].URL, nil
+				return nil
 			}
 			a.take(ev)
 		}

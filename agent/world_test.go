@@ -285,6 +285,9 @@ type cloud struct {
 
 	keepEvents bool // what is queued stays at a connection
 	fresh      string
+
+	asked    []ota.BlockRequest // over MQTT
+	badBlock func(r ota.BlockRequest) (b ota.Block, done bool, err error)
 }
 
 func (c *cloud) connect() {

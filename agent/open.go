@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent/fetch"
+)
+
+// body is a package as it comes: a *fetch.Body or a *fetch.StreamBody.
+type body interface {
+	io.ReadCloser
+	Validator() string
+}
+
+// open begins the download of an update's package at an offset, over HTTP or over
+// MQTT as it was announced.
+func (a *Agent) open(ctx context.Context, u *Update, from int64) (body, error) {
+	f := u.Notice.Files[0]
+	if u.Notice.Stream == nil {
+		return a.cfg.Downloads.Open(ctx, fetch.Request{
+			URL: f.URL, Size: f.Size, Offset: from, Validator: u.Validator,
+			Fresh: func(ctx context.Context) (string, error) { return a.freshURL(ctx, u) },
+		})
+	}
+	downloads, blocks, ok := a.streams()
+	if !ok { // accept has seen to it
+		return nil, errors.New("a download over MQTT is not possible with this agent")
+	}
+	return downloads.OpenStream(ctx, fetch.StreamRequest{
+		Blocks: blocks, Stream: *u.Notice.Stream, Size: f.Size, Offset: from,
+		Fresh: func(ctx context.Context) (ota.Stream, error) { return a.freshStream(ctx, u) },
+	})
+}
+
+// streams are the two ends that a download over MQTT needs.
+func (a *Agent) streams() (Streams, fetch.Blocks, bool) {
+	s, ok := a.cfg.Downloads.(Streams)
+	b, ok2 := a.cfg.Cloud.(fetch.Blocks)
+	return s, b, ok && ok2
+}
+
+// errOther: the update begins anew when the cloud sends it again.
+var errOther = errors.New("the cloud has it downloaded in another way now")
+
+func (a *Agent) freshURL(ctx context.Context, u *Update) (string, error) {
+	if err := a.fresh(ctx, u); err != nil {
+		return "", err
+	}
+	if u.Notice.Stream != nil {
+		return "", errOther
+	}
+	return u.Notice.Files[0].URL, nil
+}
+
+func (a *Agent) freshStream(ctx context.Context, u *Update) (ota.Stream, error) {
+	if err := a.fresh(ctx, u); err != nil {
+		return ota.Stream{}, err
+	}
+	if u.Notice.Stream == nil {
+		return ota.Stream{}, errOther
+	}
+	return *u.Notice.Stream, nil
+}

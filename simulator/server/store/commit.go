@@ -125,6 +125,9 @@ func (s *SQLite) put(ctx context.Context, ch *simulator.Changes) error {
 			return err
 		}
 	}
+	if err := s.putLogs(ctx, ch); err != nil {
+		return err
+	}
 	return s.putJobs(ctx, ch)
 }
 

@@ -18,13 +18,16 @@ import (
 // fsync of the log, so that what was acknowledged survives a power cut and not only
 // kill -9 (which synchronous=NORMAL would give). One fsync pays for a whole batch.
 type SQLite struct {
-	write  *sql.DB // one connection
-	conn   *sql.Conn
-	read   *sql.DB
-	side   *sql.DB // one connection, for what is written beside Commit
-	seal   seal
-	stmts  statements
-	closed bool
+	write *sql.DB // one connection
+	conn  *sql.Conn
+	read  *sql.DB
+	side  *sql.DB // one connection, for what is written beside Commit
+	seal  seal
+	logs  logStatements
+
+	maxAudit, maxEvents int // MaxAudit and MaxEvents, in tests less
+	stmts               statements
+	closed              bool
 }
 
 // Limits of waiting and of memory.
@@ -38,7 +41,7 @@ const (
 // older one up to date. The directory must be there. Errors: ErrBusy, ErrFull,
 // ErrReadOnly, ErrVersion, or what SQLite says.
 func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
-	s := &SQLite{}
+	s := &SQLite{maxAudit: MaxAudit, maxEvents: MaxEvents}
 	if err := s.open(ctx, path); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("database %s: %w", path, err)
@@ -65,6 +68,9 @@ func (s *SQLite) open(ctx context.Context, path string) (err error) {
 		return err
 	}
 	if err := s.stmts.prepare(ctx, s.conn); err != nil {
+		return explain("preparing", err)
+	}
+	if err := s.logs.prepare(ctx, s.conn); err != nil {
 		return explain("preparing", err)
 	}
 	if s.side, err = sql.Open("sqlite", dsn(path, "")); err != nil {

@@ -91,4 +91,5 @@ type Lists interface {
 	Packages(ctx context.Context, f PackageFilter, p Page) ([]simulator.Package, int, error)
 	Devices(ctx context.Context, f DeviceFilter, p Page) ([]simulator.Device, int, error)
 	Products(ctx context.Context, account string, p Page) ([]simulator.Product, int, error)
+	Audit(ctx context.Context, f AuditFilter, p Page) ([]simulator.AuditEntry, int, error)
 }

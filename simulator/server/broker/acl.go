@@ -49,6 +49,16 @@ func ownTopic(topic string, d ota.Device) bool {
 	return at > 0 && levels[at] == d.ProductKey && levels[at+1] == d.Name
 }
 
+// ownerOf gives the device whose names stand in a topic or filter.
+func ownerOf(topic string) ota.Device {
+	levels := split(topic)
+	at := namesAt(levels)
+	if at == 0 {
+		return ota.Device{}
+	}
+	return ota.Device{ProductKey: levels[at], Name: levels[at+1]}
+}
+
 // ownFilter reports whether a device may subscribe to a filter: one that matches
 // nothing but its own topics, or the form with + for both of its names and no
 // other wildcard, which C SDKs use. A subscription grants nothing: what is

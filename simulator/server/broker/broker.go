@@ -41,6 +41,7 @@ const (
 	MaxQueued        = 64   // messages that wait for one device
 	MaxQueuedBytes   = 2 * ota.MaxMessageLen
 	ConnectTimeout   = 10 * time.Second // from accepting a connection to its whole CONNECT, TLS and WebSocket included
+	RegisterTimeout  = 15 * time.Second // that a client which has its new credentials stays connected
 )
 
 // Lines about refused connections and messages that are logged: a second for
@@ -54,6 +55,8 @@ const (
 const (
 	DefaultUplinkRate  = 50  // messages a second of one device
 	DefaultUplinkBurst = 200 // messages
+	DefaultSubDevices  = 1500
+	DefaultSubBatch    = 5
 )
 
 // Errors of a [Directory]. Any other error it returns means that the device
@@ -62,6 +65,9 @@ var (
 	ErrUnknown  = errors.New("no such device")
 	ErrDisabled = errors.New("the device is disabled")
 )
+
+// ErrRefused is why a [Registrar] gives nothing: who asks has no right to it.
+var ErrRefused = errors.New("refused")
 
 // Errors of [Broker.Push]. With either, the message was not sent: the job store
 // sends it again when the device comes online.
@@ -81,6 +87,19 @@ type Directory interface {
 	Secret(ctx context.Context, d ota.Device) (string, error)
 }
 
+// A Registrar gives credentials to devices that have none of their own yet
+// (protocol section 1). Its methods are called by many goroutines at once, for
+// connections over TLS only; ctx ends with [ConnectTimeout]. An error that wraps
+// ErrRefused, ErrUnknown or ErrDisabled is told as a refusal, any other as "server
+// unavailable".
+type Registrar interface {
+	// Register checks a registration with the product's secret and gives what the
+	// device is to sign in with; fresh is without pre-registration.
+	Register(ctx context.Context, d ota.Device, l ota.Login, fresh bool) (ota.Registered, error)
+	// Token checks the client id and token of a device that was registered so.
+	Token(ctx context.Context, d ota.Device, clientID, token string) error
+}
+
 // A Sink takes what happens. For one device its calls come one after the other
 // and in this order: Online, any number of Uplink, Offline, and so on; when a
 // new connection forces an old one off, the old one's Offline comes before the
@@ -90,6 +109,9 @@ type Directory interface {
 // device), nobody else's: a Sink may make a device wait so, but it must return
 // in the end, also while the program shuts down, since [Broker.Close] waits for
 // it. It may call every method of the Broker but Close.
+//
+// A sub-device that is logged in over its gateway's connection is a device like any
+// other here; what its gateway says of the topology comes as the gateway's Uplink.
 type Sink interface {
 	Online(d ota.Device)
 	Offline(d ota.Device)
@@ -106,6 +128,16 @@ type Config struct {
 	Sink      Sink
 	Logger    *slog.Logger // nil: silent. Refusals and denials are logged at Warn, as many as LogRate allows; no password is
 
+	Registrar Registrar // nil: registrations and tokens are refused
+	Gateways  Gateways  // nil: no device is a gateway
+
+	// SubDevices bounds the sub-devices that are logged in over one connection,
+	// SubBatch those of one request. 0 takes the defaults.
+	SubDevices, SubBatch int
+	// ConnectsPerMinute bounds how often a device is let in; 0 is no bound. Once more
+	// is told "server unavailable", and a gateway 429 for its sub-device.
+	ConnectsPerMinute int
+
 	// MaxConnections bounds the signed-in devices; 0 is no bound. One more is
 	// told "server unavailable".
 	MaxConnections int
@@ -119,6 +151,7 @@ type Config struct {
 // Stats counts what happened since [New]. Connections is the number now.
 type Stats struct {
 	Connections int64 // signed-in devices now
+	SubDevices  int64 // sub-devices logged in over them now
 
 	Accepted           int64 // CONNECTs answered with 0
 	RefusedMalformed   int64 // no whole and correct CONNECT in time; closed without an answer, or answered 1
@@ -126,11 +159,13 @@ type Stats struct {
 	RefusedUnavailable int64 // CONNACK 3: the directory failed, or too many connections
 	RefusedPassword    int64 // CONNACK 4
 	RefusedUnknown     int64 // CONNACK 5: unknown or disabled
+	Registered         int64 // registrations answered with credentials
 
 	Kicked  int64 // connections ended by a newer one of the same device, or by Kick
 	Uplinks int64 // messages handed to the sink
 	Ignored int64 // messages on a device's own topics that are no OTA topics
 	Delayed int64 // messages that had to wait for the device's rate
+	Limited int64 // messages of sub-devices left out because they came too often
 	Denied  int64 // publishes and subscriptions refused
 	Pushed  int64 // messages written to devices
 	Acked   int64 // PUBACKs received

@@ -45,8 +45,10 @@ func TestSignIn(t *testing.T) {
 		{"keep-alive 29", func(_ *ota.Login, o *paho.ClientOptions) { o.SetKeepAlive(29 * time.Second) }, "identifier rejected"},
 		{"keep-alive 0", func(_ *ota.Login, o *paho.ClientOptions) { o.SetKeepAlive(0) }, "identifier rejected"},
 		{"registration", func(l *ota.Login, _ *paho.ClientOptions) {
-			l.ClientID = "x|securemode=2,authType=register,random=1,signmethod=hmacsha256|"
-		}, "bad user name or password"},
+			l.ClientID = "x|securemode=2,authType=register,random=1,signmethod=hmacsha256|" // without TLS
+		}, "identifier rejected"},
+		{"token", func(l *ota.Login, _ *paho.ClientOptions) { l.ClientID = "x|securemode=-2,authType=connwl|" }, "identifier rejected"},
+		{"unknown authType", func(l *ota.Login, _ *paho.ClientOptions) { l.ClientID = "x|securemode=2,authType=x|" }, "bad user name or password"},
 	} {
 		l, o := good, options4("tcp://"+addr, good)
 		tt.change(&l, o)
@@ -60,7 +62,7 @@ func TestSignIn(t *testing.T) {
 	}
 	until(t, "all are gone", func() bool { return b.Stats().Connections == 0 })
 	got := b.Stats()
-	if got.Accepted != 7 || got.RefusedPassword != 3 || got.RefusedUnknown != 2 || got.RefusedUnavailable != 1 || got.RefusedParameters != 5 {
+	if got.Accepted != 7 || got.RefusedPassword != 3 || got.RefusedUnknown != 2 || got.RefusedUnavailable != 1 || got.RefusedParameters != 7 {
 		t.Errorf("counters: %+v", got)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/big"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
 	"go.uber.org/goleak"
 
 	"github.com/leapslot/ota"
@@ -223,3 +225,15 @@ func appendText(b []byte, s string) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(len(s)))
 	return append(b, s...)
 }
+
+// What paho says to each CONNACK; errAny is any error, such as that of a handshake.
+var (
+	errCode2 = packets.ErrorRefusedIDRejected
+	errCode3 = packets.ErrorRefusedServerUnavailable
+	errCode4 = packets.ErrorRefusedBadUsernameOrPassword
+	errCode5 = packets.ErrorRefusedNotAuthorised
+	errAny   = errors.New("any error")
+)
+
+// pipes gives the two ends of a connection.
+func pipes() (near, far net.Conn) { return net.Pipe() }

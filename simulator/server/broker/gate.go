@@ -42,10 +42,18 @@ func (b *Broker) enter(conn net.Conn) *session {
 }
 
 func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
-	d, no := b.authenticate(c)
+	e, no := b.authenticate(conn, c)
+	if no == nil && !b.door.allow(e.device, time.Now()) {
+		no = refuse(codeUnavailable, "more than %d connects in a minute", b.config.ConnectsPerMinute)
+	}
 	if no == nil {
-		s := newSession(b, conn, d)
-		s.level, s.keepAlive, s.ahead = c.level, min(c.keepAlive, MaxKeepAlive), rest
+		s := newSession(b, conn, e.device)
+		s.level, s.keepAlive, s.ahead, s.first = c.level, min(c.keepAlive, MaxKeepAlive), rest, e.first
+		if e.guest {
+			b.count.registered.Add(1)
+			b.host(s)
+			return nil
+		}
 		if no = b.admit(s); no == nil {
 			b.count.accepted.Add(1)
 			return s
@@ -59,34 +67,59 @@ func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
 
 // authenticate checks what a CONNECT claims, cheap questions first: a stranger
 // without well-formed fields does not reach the directory.
-func (b *Broker) authenticate(c connect) (ota.Device, *refusal) {
+func (b *Broker) authenticate(conn net.Conn, c connect) (entry, *refusal) {
+	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
+	defer cancel()
+	if cert := peer(conn, time.Now()); cert != nil && c.password == "" {
+		return b.byCertificate(ctx, cert, c)
+	}
 	d, err := ota.ParseUsername(c.username)
 	if err != nil {
-		return d, refuse(codeParameters, "%v", err)
+		return entry{}, refuse(codeParameters, "%v", err)
 	}
 	id, err := ota.ParseClientID(c.clientID)
 	if err != nil {
-		return d, refuse(codeParameters, "%v", err)
+		return entry{}, refuse(codeParameters, "%v", err)
 	}
-	if c.keepAlive < MinKeepAlive {
-		return d, refuse(codeParameters, "a keep-alive of %d s, allowed are %d to %d", c.keepAlive, MinKeepAlive, MaxKeepAlive)
+	if id.AuthType == ota.AuthRegister || id.AuthType == ota.AuthRegisterNew {
+		return b.register(ctx, conn, c, d, id)
+	}
+	if no := c.checkKeepAlive(); no != nil {
+		return entry{}, no
+	}
+	if id.AuthType == ota.AuthToken {
+		return b.byToken(ctx, conn, c, d, id)
 	}
 	if id.AuthType != "" || id.SecureMode == "-2" {
-		return d, refuse(codePassword, "authType %.20q with securemode %.20q is not offered", id.AuthType, id.SecureMode)
+		return entry{}, refuse(codePassword, "authType %.20q with securemode %.20q is not offered", id.AuthType, id.SecureMode)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
-	defer cancel()
 	secret, err := b.config.Directory.Secret(ctx, d)
-	switch {
-	case errors.Is(err, ErrUnknown) || errors.Is(err, ErrDisabled):
-		return d, refuse(codeUnknown, "%v", err)
-	case err != nil:
-		return d, refuse(codeUnavailable, "%v", err)
+	if err != nil {
+		return entry{}, unknownOr(err)
 	}
-	if err := (ota.Login{ClientID: c.clientID, Username: c.username, Password: c.password}).Verify(secret); err != nil {
-		return d, refuse(codePassword, "%v", err)
+	if err := c.login().Verify(secret); err != nil {
+		return entry{}, refuse(codePassword, "%v", err)
 	}
-	return d, nil
+	return entry{device: d}, nil
+}
+
+// unknownOr is the answer to a directory's error.
+func unknownOr(err error) *refusal {
+	if errors.Is(err, ErrUnknown) || errors.Is(err, ErrDisabled) {
+		return refuse(codeUnknown, "%v", err)
+	}
+	return refuse(codeUnavailable, "%v", err)
+}
+
+func (c connect) checkKeepAlive() *refusal {
+	if c.keepAlive < MinKeepAlive {
+		return refuse(codeParameters, "a keep-alive of %d s, allowed are %d to %d", c.keepAlive, MinKeepAlive, MaxKeepAlive)
+	}
+	return nil
+}
+
+func (c connect) login() ota.Login {
+	return ota.Login{ClientID: c.clientID, Username: c.username, Password: c.password}
 }
 
 // admit gives the device's place to s. Who held it is ended, and gone when admit
@@ -94,12 +127,13 @@ func (b *Broker) authenticate(c connect) (ota.Device, *refusal) {
 // its Online and its Offline.
 func (b *Broker) admit(s *session) *refusal {
 	b.mu.Lock()
-	old := b.sessions[s.device]
+	old, oldSub := b.sessions[s.device], b.subs[s.device]
 	if b.closed || old == nil && b.config.MaxConnections > 0 && len(b.sessions) >= b.config.MaxConnections {
 		b.mu.Unlock()
 		return refuse(codeUnavailable, "the broker is closing, or has %d connections, as many as are allowed", b.config.MaxConnections)
 	}
 	b.sessions[s.device] = s
+	delete(b.subs, s.device)
 	delete(b.strangers, s.Conn)
 	b.mu.Unlock()
 	if old != nil {
@@ -108,6 +142,10 @@ func (b *Broker) admit(s *session) *refusal {
 			b.log.Info("connection replaced by a newer one", "device", s.device.String(), "remote", remote(s.Conn))
 		}
 		<-old.done
+	}
+	if oldSub != nil {
+		b.endSub(oldSub, ota.GatewayReplaced)
+		<-oldSub.done
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ type Broker struct {
 	listeners map[net.Listener]struct{}
 	strangers map[net.Conn]struct{} // connections before a good CONNECT
 	sessions  map[ota.Device]*session
+	subs      map[ota.Device]*sub // never one that is in sessions too
+
+	door door
 
 	logMu    sync.Mutex
 	logPace  pace
@@ -40,8 +43,8 @@ func New(c Config) (*Broker, error) {
 	if c.Directory == nil || c.Sink == nil {
 		return nil, errors.New("the broker needs a Directory and a Sink")
 	}
-	if c.MaxConnections < 0 || c.UplinkBurst < 0 {
-		return nil, errors.New("MaxConnections and UplinkBurst are 0 or more")
+	if c.MaxConnections < 0 || c.UplinkBurst < 0 || c.ConnectsPerMinute < 0 || c.SubDevices < 0 || c.SubBatch < 0 || c.SubBatch > ota.MaxGatewaySubs {
+		return nil, fmt.Errorf("MaxConnections, UplinkBurst, ConnectsPerMinute and SubDevices are 0 or more, SubBatch is 0 to %d", ota.MaxGatewaySubs)
 	}
 	if c.UplinkRate == 0 {
 		c.UplinkRate = DefaultUplinkRate
@@ -49,13 +52,20 @@ func New(c Config) (*Broker, error) {
 	if c.UplinkBurst == 0 {
 		c.UplinkBurst = DefaultUplinkBurst
 	}
+	if c.SubDevices == 0 {
+		c.SubDevices = DefaultSubDevices
+	}
+	if c.SubBatch == 0 {
+		c.SubBatch = DefaultSubBatch
+	}
 	log := c.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
 		config: c, log: log, mochi: mqtt.New(options()), closing: make(chan struct{}),
-		listeners: map[net.Listener]struct{}{}, strangers: map[net.Conn]struct{}{}, sessions: map[ota.Device]*session{},
+		listeners: map[net.Listener]struct{}{}, strangers: map[net.Conn]struct{}{}, sessions: map[ota.Device]*session{}, subs: map[ota.Device]*sub{},
+		door:    door{limit: c.ConnectsPerMinute, seen: map[ota.Device][]time.Time{}},
 		logPace: pace{rate: LogRate, burst: LogBurst, level: LogBurst},
 	}
 	return b, nil
@@ -179,6 +189,9 @@ func (b *Broker) serve(s *session) {
 		return
 	}
 	b.count.connections.Add(1)
+	if len(s.first) > 0 {
+		_ = s.push(message{topic: ota.IdentityTopic, payload: s.first, qos: 1}) // the queue is empty
+	}
 	b.config.Sink.Online(s.device)
 	client.Read(s.handle) // its error says how the connection ended; it has ended in any case
 }
@@ -189,6 +202,7 @@ func (b *Broker) serve(s *session) {
 func (b *Broker) leave(s *session) {
 	s.end()
 	s.writers.Wait()
+	b.endSubs(s)
 	b.mu.Lock()
 	if b.sessions[s.device] == s {
 		delete(b.sessions, s.device)
@@ -207,8 +221,8 @@ func (b *Broker) session(d ota.Device) *session {
 	return b.sessions[d]
 }
 
-// Push queues a message of a down kind for a connected device, with QoS 1, and
-// returns at once: nil, ErrOffline, ErrBusy, or what is wrong with the arguments.
+// Push queues a message of a down kind for a connected device, with QoS 1 (what only
+// gateways get: 0), and returns at once: nil, ErrOffline, ErrBusy, or what is wrong with the arguments.
 // nil does not mean that the device has it. The payload must not be changed
 // afterwards.
 func (b *Broker) Push(d ota.Device, kind ota.TopicKind, payload []byte) error {
@@ -218,25 +232,26 @@ func (b *Broker) Push(d ota.Device, kind ota.TopicKind, payload []byte) error {
 	if len(payload) > ota.MaxMessageLen {
 		return fmt.Errorf("a message of %d bytes, allowed are %d", len(payload), ota.MaxMessageLen)
 	}
-	s := b.session(d)
+	s := b.carrier(d)
 	if s == nil {
 		return ErrOffline
 	}
-	return s.push(message{kind.Of(d), payload})
+	return s.push(message{kind.Of(d), payload, qosOf(kind)})
 }
 
-// Online reports whether the device is connected.
+// Online reports whether the device is connected, or logged in over its gateway.
 func (b *Broker) Online(d ota.Device) bool {
-	s := b.session(d)
+	s := b.carrier(d)
 	return s != nil && s.online()
 }
 
 // Kick ends the device's connection, if it has one, and does not wait for the
-// end: its Offline follows. A device that is disabled or deleted is kicked.
+// end: its Offline follows. A device that is disabled or deleted is kicked. The
+// connection of a sub-device's gateway stays, and is told.
 func (b *Broker) Kick(d ota.Device) bool {
 	s := b.session(d)
 	if s == nil {
-		return false
+		return b.KickSub(d, ota.GatewayDisabled)
 	}
 	if !s.end() {
 		return false

@@ -33,6 +33,7 @@ type session struct {
 	keepAlive uint16   // seconds
 	ahead     []byte   // what mochi reads before the socket
 	topics    []string // subscribed
+	first     []byte   // what the device is told of itself before anything else
 	pace      pace
 	denied    int
 
@@ -44,12 +45,16 @@ type session struct {
 	writing bool
 	lastID  uint16
 	writers sync.WaitGroup
+	room    int // sub-devices that share the queue
+
+	subs map[ota.Device]*sub // guarded by Broker.mu; nil without any
 }
 
 // message waits to be written.
 type message struct {
 	topic   string
 	payload []byte
+	qos     byte
 }
 
 func newSession(b *Broker, conn net.Conn, d ota.Device) *session {
@@ -113,7 +118,7 @@ func (s *session) push(m message) error {
 	if s.client == nil || s.closed {
 		return ErrOffline
 	}
-	if len(s.queue) >= MaxQueued || s.bytes+len(m.payload) > MaxQueuedBytes {
+	if len(s.queue) >= MaxQueued*(1+s.room) || s.bytes+len(m.payload) > MaxQueuedBytes*min(1+s.room, maxRoom) {
 		s.broker.count.dropped.Add(1)
 		return ErrBusy
 	}
@@ -137,7 +142,7 @@ func (s *session) write() {
 			return
 		}
 		err := s.client.WritePacket(packets.Packet{
-			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: 1},
+			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos},
 			TopicName:   m.topic, Payload: m.payload, PacketID: id,
 		})
 		s.mu.Lock()

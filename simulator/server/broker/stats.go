@@ -4,9 +4,9 @@ import "sync/atomic"
 
 // counters are the live form of Stats.
 type counters struct {
-	connections, accepted                                                                    atomic.Int64
+	connections, subDevices, accepted, registered                                            atomic.Int64
 	refusedMalformed, refusedParameters, refusedUnavailable, refusedPassword, refusedUnknown atomic.Int64
-	kicked, uplinks, ignored, delayed, denied, pushed, acked, dropped                        atomic.Int64
+	kicked, uplinks, ignored, delayed, limited, denied, pushed, acked, dropped               atomic.Int64
 }
 
 // refused counts an answer to a CONNECT.
@@ -29,7 +29,9 @@ func (b *Broker) Stats() Stats {
 	c := &b.count
 	return Stats{
 		Connections:        c.connections.Load(),
+		SubDevices:         c.subDevices.Load(),
 		Accepted:           c.accepted.Load(),
+		Registered:         c.registered.Load(),
 		RefusedMalformed:   c.refusedMalformed.Load(),
 		RefusedParameters:  c.refusedParameters.Load(),
 		RefusedUnavailable: c.refusedUnavailable.Load(),
@@ -39,6 +41,7 @@ func (b *Broker) Stats() Stats {
 		Uplinks:            c.uplinks.Load(),
 		Ignored:            c.ignored.Load(),
 		Delayed:            c.delayed.Load(),
+		Limited:            c.limited.Load(),
 		Denied:             c.denied.Load(),
 		Pushed:             c.pushed.Load(),
 		Acked:              c.acked.Load(),

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,15 +58,23 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 		s.deny("publish", pk.TopicName, "QoS 2, no packet id, or no topic name")
 		return false
 	}
-	if !s.wait() {
-		return false
-	}
 	count := &s.broker.count
 	kind, d, ok := ota.ParseTopic(pk.TopicName)
+	if u := s.publisher(kind, d, pk); u != nil {
+		return s.subPublish(cl, u, kind, pk)
+	}
+	if !s.wait(&s.pace) {
+		return false
+	}
 	switch {
 	case len(pk.Payload) > ota.MaxMessageLen:
 		s.deny("publish", pk.TopicName, "the message is too long")
 		return qos == 0
+	case ok && d == s.device && kind.Session() && s.broker.config.Gateways != nil:
+		count.uplinks.Add(1)
+		if !s.combine(cl, kind, pk.Payload) {
+			return false
+		}
 	case ok && d == s.device && kind.Up():
 		count.uplinks.Add(1)
 		s.broker.config.Sink.Uplink(d, kind, pk.Payload)
@@ -83,8 +92,8 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 
 // wait holds the connection while the device is above its rate; false when the
 // session ended meanwhile.
-func (s *session) wait() bool {
-	d := s.pace.take(time.Now())
+func (s *session) wait(p *pace) bool {
+	d := p.take(time.Now())
 	if d == 0 {
 		return true
 	}
@@ -119,21 +128,35 @@ func (s *session) subscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 }
 
 func (s *session) addTopic(filter string) bool {
-	if !ownFilter(filter, s.device) {
+	topics := s.topicsOf(filter)
+	if topics == nil {
 		s.deny("subscribe", filter, "matches topics of others, or is malformed")
 		return false
 	}
-	for _, t := range s.topics {
+	for _, t := range *topics {
 		if t == filter {
 			return true
 		}
 	}
-	if len(s.topics) >= MaxSubscriptions {
+	if len(*topics) >= MaxSubscriptions {
 		s.deny("subscribe", filter, "more subscriptions than allowed")
 		return false
 	}
-	s.topics = append(s.topics, filter)
+	*topics = append(*topics, filter)
 	return true
+}
+
+// topicsOf gives the list that a filter belongs on: the device's, or that of one of
+// its sub-devices; nil: it is not allowed.
+func (s *session) topicsOf(filter string) *[]string {
+	if ownFilter(filter, s.device) {
+		return &s.topics
+	}
+	d := ownerOf(filter)
+	if u := s.sub(d); u != nil && ownFilter(filter, d) {
+		return &u.topics
+	}
+	return nil
 }
 
 func (s *session) unsubscribe(cl *mqtt.Client, pk *packets.Packet) bool {
@@ -141,11 +164,8 @@ func (s *session) unsubscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 		return false
 	}
 	for _, f := range pk.Filters {
-		for i, t := range s.topics {
-			if t == f.Filter {
-				s.topics = append(s.topics[:i], s.topics[i+1:]...)
-				break
-			}
+		if topics := s.topicsOf(f.Filter); topics != nil {
+			*topics = slices.DeleteFunc(*topics, func(t string) bool { return t == f.Filter })
 		}
 	}
 	return answer(cl, packets.Packet{

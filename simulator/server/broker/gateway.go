@@ -1,0 +1,356 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	mqtt "github.com/mochi-mqtt/server/v2"
+	"github.com/mochi-mqtt/server/v2/packets"
+
+	"github.com/leapslot/ota"
+)
+
+// Gateways knows which sub-devices may come in over which gateway's connection
+// (protocol section 1).
+type Gateways interface {
+	// Admit checks a sub-device's login: nil, a *ota.GatewayError that the gateway is
+	// told, or any other error, for which it is told to try later. Called by many
+	// goroutines at once.
+	Admit(ctx context.Context, gateway ota.Device, l ota.SubLogin) error
+}
+
+// maxRoom bounds how many times MaxQueuedBytes a gateway's queue may hold.
+const maxRoom = 8
+
+// sub is a sub-device that is logged in over its gateway's connection. For the sink it
+// is a device like any other: its Offline comes before the next Online, wherever that
+// one is, and never beside an Uplink.
+type sub struct {
+	gateway *session
+	device  ota.Device
+	done    chan struct{} // closed when the sink has had the Offline
+
+	// Of the goroutine that reads the gateway's connection.
+	topics []string // subscribed
+	pace   pace
+
+	turn   sync.Mutex // held while the sink is told something of the device
+	online bool       // with over guarded by Broker.mu
+	over   bool
+}
+
+// qosOf: what gateways get of their own is sent once, everything else until it is
+// acknowledged.
+func qosOf(kind ota.TopicKind) byte {
+	if kind == ota.TopicError || kind > ota.TopicDownloadReply && kind.Down() {
+		return 0
+	}
+	return 1
+}
+
+// carrier gives the session that brings messages to the device: its own or its
+// gateway's.
+func (b *Broker) carrier(d ota.Device) *session {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s := b.sessions[d]; s != nil {
+		return s
+	}
+	if u := b.subs[d]; u != nil && u.online {
+		return u.gateway
+	}
+	return nil
+}
+
+// sub gives the sub-device if it is logged in over this connection.
+func (s *session) sub(d ota.Device) *sub {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	return s.subs[d]
+}
+
+// publisher gives the sub-device that a message is of and that may send it; nil: it is
+// none of a sub-device that is logged in here. The kind is 0 for a topic that is none of
+// OTA.
+func (s *session) publisher(kind ota.TopicKind, d ota.Device, pk *packets.Packet) *sub {
+	if kind == 0 {
+		d = ownerOf(pk.TopicName)
+	}
+	if d == s.device || kind != 0 && (!kind.Up() || kind.Gateway()) || len(pk.Payload) > ota.MaxMessageLen {
+		return nil
+	}
+	return s.sub(d)
+}
+
+// subPublish takes in a message of a sub-device; false ends the connection. One
+// sub-device that floods must not hold up the others behind it: above its rate its
+// messages of QoS 0 are left out.
+func (s *session) subPublish(cl *mqtt.Client, u *sub, kind ota.TopicKind, pk *packets.Packet) bool {
+	count := &s.broker.count
+	if pk.FixedHeader.Qos == 0 {
+		if u.pace.take(time.Now()) > 0 {
+			u.pace.level++ // what is left out takes no place
+			count.limited.Add(1)
+			return true
+		}
+	} else if !s.wait(&u.pace) {
+		return false
+	}
+	u.turn.Lock()
+	taken := u.isOnline()
+	switch {
+	case taken && kind == 0:
+		count.ignored.Add(1)
+	case taken:
+		count.uplinks.Add(1)
+		s.broker.config.Sink.Uplink(u.device, kind, pk.Payload)
+		taken = u.isOnline() // or it was kicked because the message could not be stored
+	}
+	u.turn.Unlock()
+	if pk.FixedHeader.Qos == 0 || !taken {
+		return true
+	}
+	return answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID})
+}
+
+func (u *sub) isOnline() bool {
+	u.gateway.broker.mu.Lock()
+	defer u.gateway.broker.mu.Unlock()
+	return u.online && !u.over
+}
+
+// combine answers a login or logout of sub-devices; false: the answer could not be
+// written. The gateway has the answer before a sub-device is online, so that it knows
+// whom the first notice is for.
+func (s *session) combine(cl *mqtt.Client, kind ota.TopicKind, payload []byte) bool {
+	r, err := ota.DecodeGatewayRequest(kind, payload)
+	reply := ota.GatewayReply{ID: r.ID, Code: ota.GatewayOK, Message: "success"}
+	var in []*sub
+	switch {
+	case err != nil:
+		err = &ota.GatewayError{Code: ota.GatewayBad, Message: err.Error()}
+	case len(r.Subs) > s.broker.config.SubBatch:
+		err = &ota.GatewayError{Code: ota.GatewayBad, Message: "more than " + strconv.Itoa(s.broker.config.SubBatch) + " sub-devices in one request"}
+	case kind == ota.TopicLogin || kind == ota.TopicBatchLogin:
+		in, err = s.login(r.Subs)
+	default:
+		err = s.logout(r.Subs)
+	}
+	var no *ota.GatewayError
+	if errors.As(err, &no) {
+		reply.Code, reply.Message = no.Code, no.Message
+		if no.Device != (ota.Device{}) {
+			reply.Subs = []ota.Device{no.Device}
+		}
+		s.broker.count.denied.Add(1)
+		s.broker.warn("sub-devices refused", "gateway", s.device.String(), "code", int(no.Code), "device", no.Device.String(), "why", no.Message)
+	} else {
+		for _, l := range r.Subs {
+			reply.Subs = append(reply.Subs, l.Device)
+		}
+	}
+	ok := answer(cl, packets.Packet{
+		FixedHeader: packets.FixedHeader{Type: packets.Publish},
+		TopicName:   kind.GatewayReply().Of(s.device), Payload: reply.Encode(kind),
+	})
+	for _, u := range in {
+		u.begin()
+	}
+	return ok
+}
+
+// login lets sub-devices in, all of them or none: the live service does so too. An
+// error is a *ota.GatewayError.
+func (s *session) login(subs []ota.SubLogin) ([]*sub, error) {
+	b, now := s.broker, time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
+	defer cancel()
+	added := map[ota.Device]bool{}
+	for _, l := range subs {
+		d := l.Device
+		if added[d] || d == s.device {
+			return nil, &ota.GatewayError{Code: ota.GatewayBad, Message: "a device twice, or the gateway itself", Device: d}
+		}
+		added[d] = true
+		err := b.config.Gateways.Admit(ctx, s.device, l)
+		var no *ota.GatewayError
+		if err != nil && !errors.As(err, &no) {
+			b.warn("a sub-device could not be looked up", "device", d.String(), "why", err.Error())
+			no = &ota.GatewayError{Code: ota.GatewayBusy, Message: "try again later"}
+		}
+		if no != nil {
+			no.Device = d
+			return nil, no
+		}
+	}
+	for d := range added {
+		if s.sub(d) != nil {
+			delete(added, d) // it takes its own place
+		}
+	}
+	if s.places() < len(added) {
+		return nil, &ota.GatewayError{Code: ota.GatewayFull, Message: "a gateway has at most " + strconv.Itoa(b.config.SubDevices) + " sub-devices logged in"}
+	}
+	for _, l := range subs {
+		if !b.door.allow(l.Device, now) {
+			return nil, &ota.GatewayError{Code: ota.GatewayBusy, Message: "more than " + strconv.Itoa(b.config.ConnectsPerMinute) + " logins in a minute", Device: l.Device}
+		}
+	}
+	var in []*sub
+	for _, l := range subs {
+		in = append(in, s.place(l.Device))
+	}
+	return in, nil
+}
+
+// places is how many more sub-devices may be logged in.
+func (s *session) places() int {
+	s.broker.mu.Lock()
+	defer s.broker.mu.Unlock()
+	return s.broker.config.SubDevices - len(s.subs)
+}
+
+// place gives the sub-device's place to this connection. Who held it is gone when it
+// returns, and was told.
+func (s *session) place(d ota.Device) *sub {
+	b := s.broker
+	u := &sub{gateway: s, device: d, done: make(chan struct{}), pace: newPace(b.config)}
+	b.mu.Lock()
+	old, oldSub := b.sessions[d], b.subs[d]
+	delete(b.sessions, d)
+	b.subs[d] = u
+	why := ota.GatewayReplaced
+	if oldSub != nil && oldSub.gateway == s {
+		why = ota.GatewayOK // not a word to a gateway of what it does itself
+	}
+	if s.subs == nil {
+		s.subs = map[ota.Device]*sub{}
+	}
+	s.subs[d] = u
+	s.setRoom()
+	b.mu.Unlock()
+	if old != nil {
+		if old.end() {
+			b.count.kicked.Add(1)
+		}
+		<-old.done
+	}
+	if oldSub != nil {
+		b.endSub(oldSub, why)
+		<-oldSub.done
+	}
+	return u
+}
+
+// setRoom makes room in the queue for the sub-devices. Broker.mu is held.
+func (s *session) setRoom() {
+	s.mu.Lock()
+	s.room = len(s.subs)
+	s.mu.Unlock()
+}
+
+// begin brings the sub-device online, unless it was thrown out meanwhile.
+func (u *sub) begin() {
+	b := u.gateway.broker
+	u.turn.Lock()
+	defer u.turn.Unlock()
+	b.mu.Lock()
+	u.online = !u.over
+	b.mu.Unlock()
+	if u.online {
+		b.count.subDevices.Add(1)
+		b.config.Sink.Online(u.device)
+	}
+}
+
+// logout ends sub-devices' sessions, all of them or none, and returns when the sink
+// has had their Offline.
+func (s *session) logout(subs []ota.SubLogin) error {
+	var out []*sub
+	for _, l := range subs {
+		u := s.sub(l.Device)
+		if u == nil {
+			return &ota.GatewayError{Code: ota.GatewayNoSession, Message: "it is not logged in here", Device: l.Device}
+		}
+		out = append(out, u)
+	}
+	for _, u := range out {
+		s.broker.endSub(u, ota.GatewayOK)
+		<-u.done
+	}
+	return nil
+}
+
+// KickSub ends a sub-device's session, if it is logged in over a gateway, and does not
+// wait for the end. Its gateway is told why, but for GatewayOK.
+func (b *Broker) KickSub(d ota.Device, why ota.GatewayCode) bool {
+	b.mu.Lock()
+	u := b.subs[d]
+	b.mu.Unlock()
+	return u != nil && b.endSub(u, why)
+}
+
+// endSub ends a sub-device's session and tells its gateway, but for GatewayOK. It does
+// not wait: u.done is closed when the sink has had the Offline. It may be called from
+// within the sink.
+func (b *Broker) endSub(u *sub, why ota.GatewayCode) bool {
+	b.mu.Lock()
+	if u.over {
+		b.mu.Unlock()
+		return false
+	}
+	u.over = true
+	if b.subs[u.device] == u {
+		delete(b.subs, u.device)
+	}
+	if u.gateway.subs[u.device] == u {
+		delete(u.gateway.subs, u.device)
+	}
+	u.gateway.setRoom()
+	b.conns.Add(1) // the gateway's connection, which is one too, waits for this one's end
+	b.mu.Unlock()
+	if why != ota.GatewayOK {
+		b.count.kicked.Add(1)
+		b.tell(u, why)
+	}
+	go func() {
+		defer b.conns.Done()
+		u.turn.Lock()
+		defer u.turn.Unlock()
+		if u.online {
+			b.count.subDevices.Add(-1)
+			b.config.Sink.Offline(u.device)
+		}
+		close(u.done)
+	}()
+	return true
+}
+
+// tell tells the gateway that its sub-device was thrown out.
+func (b *Broker) tell(u *sub, why ota.GatewayCode) {
+	m := ota.GatewayReply{
+		ID: strconv.FormatInt(time.Now().UnixMilli(), 10), Code: why,
+		Message: "the sub-device's session has ended", Subs: []ota.Device{u.device},
+	}
+	_ = u.gateway.push(message{ota.TopicError.Of(u.gateway.device), m.Encode(ota.TopicError), 0}) // or it is gone too
+}
+
+// endSubs ends all sub-devices of a connection that has ended, and returns when the
+// sink has had their Offline.
+func (b *Broker) endSubs(s *session) {
+	b.mu.Lock()
+	all := make([]*sub, 0, len(s.subs))
+	for _, u := range s.subs {
+		all = append(all, u)
+	}
+	b.mu.Unlock()
+	for _, u := range all {
+		b.endSub(u, ota.GatewayOK)
+	}
+	for _, u := range all {
+		<-u.done
+	}
+}

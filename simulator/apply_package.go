@@ -10,7 +10,11 @@ import (
 
 func (cmd CreatePackage) apply(c *Cloud, now Stamp) (any, error) {
 	cmd.Module = moduleOr(cmd.Module)
-	if err := cmd.check(); err != nil {
+	var rules Rules
+	if p := c.products[cmd.Product]; p != nil {
+		rules = p.Rules
+	}
+	if err := cmd.check(rules); err != nil {
 		return nil, err
 	}
 	pr, err := c.product("Product", cmd.Product)
@@ -46,7 +50,7 @@ func (cmd CreatePackage) apply(c *Cloud, now Stamp) (any, error) {
 	return p.Package, nil
 }
 
-func (cmd *CreatePackage) check() error {
+func (cmd *CreatePackage) check(r Rules) error {
 	if cmd.Name == "" {
 		return fail(Missing, "Name", "a package needs a name")
 	}
@@ -72,7 +76,7 @@ func (cmd *CreatePackage) check() error {
 		return fail(Missing, "Files", "a package has 1 to %d files, not %d", ota.MaxFiles, len(cmd.Files))
 	}
 	for i := range cmd.Files {
-		if err := cmd.Files[i].check(cmd.SignMethod); err != nil {
+		if err := cmd.Files[i].check(cmd.SignMethod, r.suffixes()); err != nil {
 			return invalid("Files", err)
 		}
 	}
@@ -105,8 +109,8 @@ func (cmd *CreatePackage) checkVersions() error {
 	return nil
 }
 
-func (f *File) check(m ota.SignMethod) error {
-	if err := CheckFileName(f.Name); err != nil {
+func (f *File) check(m ota.SignMethod, suffixes []string) error {
+	if err := CheckFileName(f.Name, suffixes); err != nil {
 		return err
 	}
 	if f.Size < 1 || f.Size > MaxFileSize {

@@ -20,7 +20,7 @@ const (
 
 func (cmd *CreateStaticJob) check(c *Cloud, p *pack, now Stamp) error {
 	for _, err := range []error{
-		cmd.checkTarget(p), checkTimeout(cmd.TimeoutMinutes), cmd.checkRetry(), cmd.checkRate(c.opt.MaxPushRate),
+		cmd.checkTarget(c, p), checkTimeout(cmd.TimeoutMinutes), cmd.checkRetry(c.products[p.Product].Rules), cmd.checkRate(c.opt.MaxPushRate),
 		cmd.checkSchedule(now), checkTags(cmd.Tags), c.checkDownload(p, cmd.Protocol),
 	} {
 		if err != nil {
@@ -34,20 +34,33 @@ func (cmd *CreateStaticJob) check(c *Cloud, p *pack, now Stamp) error {
 }
 
 // checkTarget is P25, P27 and P28.
-func (cmd *CreateStaticJob) checkTarget(p *pack) error {
+func (cmd *CreateStaticJob) checkTarget(c *Cloud, p *pack) error {
+	switch {
+	case cmd.Gray != "" && cmd.Target != TargetGray:
+		return fail(Invalid, "Gray", "only the target %s has a percentage", TargetGray)
+	case cmd.Group != "" && cmd.Target != TargetGroup:
+		return fail(Invalid, "Group", "only the target %s has a group", TargetGroup)
+	case len(cmd.Devices) > 0 && cmd.Target != TargetSpecific:
+		return fail(Invalid, "Devices", "the target is all devices: name none")
+	}
 	switch cmd.Target {
-	case TargetAll:
-		if len(cmd.Devices) > 0 {
-			return fail(Invalid, "Devices", "the target is all devices: name none")
+	case TargetAll, TargetGray:
+	case TargetGroup:
+		g, err := c.group(cmd.Group)
+		if err != nil {
+			return err
+		}
+		if g.Account != p.Account {
+			return fail(NotFound, "Group", "there is no group %q", cmd.Group)
 		}
 	case TargetSpecific:
 		if len(cmd.Sources) > 0 {
 			return fail(Invalid, "Sources", "targeted devices are named: give no source version")
 		}
 	case "":
-		return fail(Missing, "Target", "which devices: %s or %s?", TargetAll, TargetSpecific)
+		return fail(Missing, "Target", "which devices: %s, %s, %s or %s?", TargetAll, TargetSpecific, TargetGray, TargetGroup)
 	default:
-		return fail(Invalid, "Target", "%q is neither %s nor %s", string(cmd.Target), TargetAll, TargetSpecific)
+		return fail(Invalid, "Target", "%q is none of %s, %s, %s, %s", string(cmd.Target), TargetAll, TargetSpecific, TargetGray, TargetGroup)
 	}
 	return checkSources(p, cmd.Sources)
 }
@@ -72,7 +85,7 @@ func checkSources(p *pack, sources []string) error {
 }
 
 // checkRetry is P35 and P36.
-func (cmd *CreateStaticJob) checkRetry() error {
+func (cmd *CreateStaticJob) checkRetry(r Rules) error {
 	if cmd.RetryCount == 0 && cmd.RetryMinutes == 0 {
 		return nil
 	}
@@ -82,6 +95,9 @@ func (cmd *CreateStaticJob) checkRetry() error {
 	if !slices.Contains(RetryMinutes(), cmd.RetryMinutes) {
 		return fail(Invalid, "RetryMinutes", "%d, allowed are %s minutes", cmd.RetryMinutes, list(RetryMinutes()))
 	}
+	if n := cmd.TimeoutMinutes; r.TimeoutOnce && n > 0 && cmd.RetryMinutes >= n {
+		return fail(Invalid, "RetryMinutes", "%d, but all attempts together have %d minutes", cmd.RetryMinutes, n)
+	}
 	return nil
 }
 
@@ -90,7 +106,10 @@ func (cmd *CreateStaticJob) checkRate(limit int) error {
 	if n := cmd.MaximumPerMinute; n != 0 && (n < MinPushRate || n > limit) {
 		return fail(Invalid, "MaximumPerMinute", "%d devices a minute, allowed are %d to %d", n, MinPushRate, limit)
 	}
-	return nil
+	if cmd.MaximumPerMinute != 0 {
+		limit = cmd.MaximumPerMinute
+	}
+	return cmd.Rate.check(limit)
 }
 
 // checkSchedule is P31 to P33.

@@ -35,14 +35,16 @@ type Cloud struct {
 	jobs     map[string]*job
 	groups   map[string]*group
 
-	running map[*job]struct{} // jobs that are not over
-	wanting map[*job]struct{} // jobs with tasks in ready
-	due     timers
-	pushes  []Push
-	account string // that the command being applied is limited to: see As
-	audit   []AuditEntry
-	told    []AppEvent
-	journal journal
+	running  map[*job]struct{} // jobs that are not over
+	wanting  map[*job]struct{} // jobs with tasks in ready
+	due      timers[*task]
+	settling timers[*device]
+	revived  map[string]*task // tasks that were started anew, as they are now
+	pushes   []Push
+	account  string // that the command being applied is limited to: see As
+	audit    []AuditEntry
+	told     []AppEvent
+	journal  journal
 }
 
 // product is a Product with what belongs to it.
@@ -72,16 +74,18 @@ type device struct {
 	mark
 	Device
 	active []*task
+	timer  Stamp // is in Cloud.settling for this moment
 }
 
 // job is a Job with its unfinished tasks.
 type job struct {
 	mark
 	Job
-	pkg   *pack
-	tasks map[string]*task
-	ready []*task   // in the order they came to want a push; some may want it no longer
-	told  JobStatus // what applications know of it
+	pkg     *pack
+	product *product
+	tasks   map[string]*task
+	ready   []*task   // in the order they came to want a push; some may want it no longer
+	told    JobStatus // what applications know of it
 }
 
 // task is a Task in its place.
@@ -119,6 +123,7 @@ func New(opt Options) *Cloud {
 		groups:   map[string]*group{},
 		running:  map[*job]struct{}{},
 		wanting:  map[*job]struct{}{},
+		revived:  map[string]*task{},
 	}
 }
 
@@ -144,8 +149,11 @@ func (c *Cloud) Happen(e Event, now time.Time) {
 func (c *Cloud) Tick(now time.Time) {
 	at := At(now)
 	for t := c.due.take(at); t != nil; t = c.due.take(at) {
-		c.change(t, t.ticked(t.job.Policy, at))
+		c.change(t, t.ticked(t.terms(), at))
 		c.place(t)
+	}
+	for d := c.settling.take(at); d != nil; d = c.settling.take(at) {
+		c.judge(d, at)
 	}
 	for _, j := range c.sortedRunning() {
 		c.tickJob(j, at)
@@ -162,6 +170,7 @@ func (c *Cloud) Next() time.Time {
 			next = at
 		}
 	}
+	sooner(int64(c.settling.next()) * int64(time.Millisecond))
 	for j := range c.running {
 		if j.Status == JobPlanned {
 			sooner(int64(j.Start) * int64(time.Millisecond))

@@ -117,6 +117,8 @@ func (t *task) cause() Cause {
 		return WaitingSchedule
 	case !t.device.Online:
 		return DeviceOffline
+	case t.job.Policy.NoPush:
+		return WaitingAsk
 	}
 	return RateLimited
 }

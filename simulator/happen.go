@@ -29,49 +29,13 @@ func (e Offline) happen(c *Cloud, _ Stamp) {
 	}
 }
 
-func (e Informed) happen(c *Cloud, now Stamp) {
-	d := c.findDevice(e.Device)
-	module := moduleOr(e.Module)
-	if d == nil || ota.CheckModule(module) != nil || ota.CheckVersion(e.Version) != nil {
-		return
-	}
-	c.noteVersion(d, module, e.Version, now)
-	if t := d.taskOf(module); t != nil {
-		c.change(t, t.informed(e.Version, t.job.Policy, now))
-		c.place(t)
-	}
-}
-
-// noteVersion keeps the reported version; a device reports the same one at every boot,
-// which changes nothing.
-func (c *Cloud) noteVersion(d *device, module, version string, now Stamp) {
-	i := slices.IndexFunc(d.Versions, func(v Version) bool { return v.Module == module })
-	if i >= 0 && d.Versions[i].Version == version || i < 0 && len(d.Versions) >= MaxVersions {
-		return
-	}
-	if module == ota.DefaultModule {
-		module = ota.DefaultModule // one string for a million devices
-	}
-	pr, e := c.products[d.ProductKey], c.editDevice(d)
-	e.Versions = slices.Clone(e.Versions)
-	if i < 0 {
-		e.Versions = append(e.Versions, Version{})
-		i = len(e.Versions) - 1
-	} else {
-		pr.count(e.Versions[i:i+1], -1)
-	}
-	e.Versions[i] = Version{Module: module, Version: version, At: now}
-	c.tellVersion(d, module, version, now)
-	pr.count(e.Versions[i:i+1], 1)
-}
-
 func (e Progressed) happen(c *Cloud, now Stamp) {
 	d := c.findDevice(e.Device)
 	if d == nil || e.Step > ota.StepDone {
 		return
 	}
 	if t := d.taskOf(moduleOr(e.Module)); t != nil {
-		c.change(t, t.progressed(e.Step, e.Desc, t.job.Policy, now))
+		c.change(t, t.progressed(e.Step, e.Desc, d.Version(t.Module), t.terms(), now))
 		c.place(t)
 	}
 }
@@ -86,7 +50,7 @@ func (e Asked) happen(c *Cloud, now Stamp) {
 		return
 	}
 	t := d.taskOf(moduleOr(e.Module))
-	if t == nil || t.Phase == PhaseWaiting || t.job.Status != JobInProgress {
+	if t == nil || t.Phase == PhaseWaiting || t.Phase == PhaseUnconfirmed || t.job.Status != JobInProgress {
 		c.pushes = append(c.pushes, nothing)
 		return
 	}
@@ -95,8 +59,7 @@ func (e Asked) happen(c *Cloud, now Stamp) {
 			c.pushes = append(c.pushes, nothing)
 			return
 		}
-		c.change(t, t.pushed(now))
-		c.place(t)
+		c.notify(t, now)
 	}
 	c.send(t, e.Reply)
 }

@@ -208,14 +208,14 @@ func (c *Cloud) Undo() {
 		g.undo()
 	}
 	for _, e := range j.tasks {
-		ended := e.of.Phase == PhaseOver
+		id, ends := e.of.ID, e.of.Phase == PhaseOver
 		e.of.Task = e.old
-		switch {
-		case e.created:
-			delete(e.of.job.tasks, e.of.ID)
-			e.of.device.drop(e.of)
+		switch ended := e.of.Phase == PhaseOver; { // a new one had: its old value is none
 		case ended:
-			e.of.job.tasks[e.of.ID] = e.of
+			delete(e.of.job.tasks, id)
+			e.of.device.drop(e.of)
+		case ends:
+			e.of.job.tasks[id] = e.of
 			e.of.device.active = append(e.of.device.active, e.of)
 		}
 	}
@@ -260,6 +260,7 @@ func (c *Cloud) undoDevices() {
 		c.products[now.ProductKey].count(e.old.Versions, 1)
 		c.regroup(e.of, now.groups(), e.old.groups())
 		e.of.Online, e.of.LastOnline = now.Online, now.LastOnline
+		c.settling.set(e.of, e.of.judgeAt())
 		if e.created { // created ones are at the end of the list
 			p := c.products[now.ProductKey]
 			if p.devices[now.Name] == e.of { // else one of this name was deleted before
@@ -282,6 +283,9 @@ func (c *Cloud) derive() {
 	c.due = nil
 	clear(c.running)
 	clear(c.wanting)
+	for _, p := range c.products {
+		p.watching = nil
+	}
 	for _, j := range c.jobs {
 		j.ready, j.told = nil, j.Status
 		if !j.Status.Over() {
@@ -289,6 +293,9 @@ func (c *Cloud) derive() {
 		}
 	}
 	for _, j := range c.sortedRunning() {
+		if j.Watching {
+			j.product.watching = append(j.product.watching, j)
+		}
 		for _, t := range j.sortedTasks() {
 			t.queued, t.timer = false, 0
 			c.place(t)

@@ -13,6 +13,8 @@ const (
 	MaxVerifyDevices        = 10            // MaxVerifyDevices is the most devices of one verification (P17: "a few").
 	MaxSourceVersions       = 10            // MaxSourceVersions is the most source versions of a job.
 	MaxTargets              = 10_000        // MaxTargets is the most devices a batch names (P29).
+	MaxTargetsNow           = 1_000_000     // MaxTargetsNow is MaxTargets with Rules.NowLimits.
+	MaxMatches              = 10            // MaxMatches is how often a device matches a dynamic batch with Rules.NowLimits.
 	MinPushRate             = 10            // MinPushRate is the fewest devices a minute (P34).
 	MaxPushRate             = 1000          // MaxPushRate is the most devices a minute, unless raised (P34).
 	Unlimited               = math.MaxInt32 // Unlimited as Options.MaxPushRate raises P34's upper limit out of reach.
@@ -31,6 +33,9 @@ const (
 
 // Suffixes are what the name of a package file may end in (P3).
 func Suffixes() []string { return []string{".bin", ".tar", ".gz", ".tar.gz", ".zip", ".gzip"} }
+
+// SuffixesNow are those of later documents, with Rules.NowLimits.
+func SuffixesNow() []string { return append(Suffixes(), ".dav", ".apk", ".tar.xz", ".pack") }
 
 // RetryMinutes are the intervals that a retry may wait, in minutes; 0 is at once (P35).
 func RetryMinutes() []int { return []int{0, 10, 30, 60, 1440} }

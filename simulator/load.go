@@ -31,6 +31,7 @@ func Load(opt Options, s *State) (*Cloud, error) {
 		p.list = append(p.list, d)
 		c.regroup(d, nil, d.groups())
 		p.count(d.Versions, 1)
+		c.settling.set(d, d.judgeAt())
 	}
 	for i := range s.Packages {
 		c.packages[s.Packages[i].ID] = &pack{Package: s.Packages[i]}
@@ -39,6 +40,9 @@ func Load(opt Options, s *State) (*Cloud, error) {
 		j := &job{Job: s.Jobs[i], tasks: map[string]*task{}}
 		if j.pkg = c.packages[j.Package]; j.pkg == nil {
 			return nil, fmt.Errorf("job %s is of package %q, which is not there", j.ID, j.Package)
+		}
+		if j.product = c.products[j.Product]; j.product == nil {
+			return nil, fmt.Errorf("job %s is of product %q, which is not there", j.ID, j.Product)
 		}
 		c.jobs[j.ID] = j
 	}

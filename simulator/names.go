@@ -40,12 +40,12 @@ func letter(r rune) bool {
 	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana) || r == 'ー' || r == 'ｰ'
 }
 
-// CheckFileName says why s is not the name of a package file: it ends in one of
-// Suffixes, in any case (P3), and is a plain name.
-func CheckFileName(s string) error {
+// CheckFileName says why s is not the name of a package file: it ends in one of the
+// suffixes, in any case (P3), and is a plain name.
+func CheckFileName(s string, suffixes []string) error {
 	low := strings.ToLower(s)
-	if !slices.ContainsFunc(Suffixes(), func(x string) bool { return strings.HasSuffix(low, x) && len(low) > len(x) }) {
-		return fmt.Errorf("a package file ends in %s, not as %q does", strings.Join(Suffixes(), " "), s)
+	if !slices.ContainsFunc(suffixes, func(x string) bool { return strings.HasSuffix(low, x) && len(low) > len(x) }) {
+		return fmt.Errorf("a package file ends in %s, not as %q does", strings.Join(suffixes, " "), s)
 	}
 	if strings.ContainsAny(s, "/\\\x00") || !utf8.ValidString(s) {
 		return fmt.Errorf("a package file's name is a plain name, not %q", s)

@@ -82,9 +82,13 @@ type More struct {
 }
 
 // Match is how often a device has matched a dynamic batch.
+//
+// Version is what it ran and still runs, empty when it has left it since: then it may
+// match again.
 type Match struct {
-	Job string
-	N   int
+	Job     string
+	N       int
+	Version string
 }
 
 // Status is UNACTIVE, ONLINE, OFFLINE or DISABLE, as the cloud API spells it.

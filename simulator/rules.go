@@ -28,13 +28,35 @@ func RulesNow() Rules {
 	return Rules{TaskPerModule: true, TolerateSource: true, TimeoutOnce: true, NowLimits: true}
 }
 
+func (r Rules) suffixes() []string {
+	if r.NowLimits {
+		return SuffixesNow()
+	}
+	return Suffixes()
+}
+
+func (r Rules) maxTargets() int {
+	if r.NowLimits {
+		return MaxTargetsNow
+	}
+	return MaxTargets
+}
+
 func (cmd SetRules) apply(c *Cloud, _ Stamp) (any, error) {
 	p, err := c.product("Product", cmd.Product)
 	if err != nil {
 		return nil, err
 	}
-	if p.Rules != cmd.Rules {
-		c.editProduct(p).Rules = cmd.Rules
+	if p.Rules == cmd.Rules {
+		return p.Product, nil
+	}
+	c.editProduct(p).Rules = cmd.Rules
+	for _, j := range c.sortedRunning() {
+		if j.product == p {
+			for _, t := range j.sortedTasks() {
+				c.place(t) // its timeout may be another one now
+			}
+		}
 	}
 	return p.Product, nil
 }

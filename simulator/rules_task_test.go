@@ -91,11 +91,13 @@ func TestP47RetryFromPendingOrPushed(t *testing.T) {
 	w := newWorld(t, 2)
 	j := w.batch(w.pkg("p"), retry(10, 1))
 	w.inform("d1", "0.7") // pending
+	w.wait(settling)
 	w.wantTask("d1", Queued, PhaseWaiting, 1)
 	w.online("d2")
 	w.inform("d2", "1.0") // the source version means nothing yet
 	w.wantTask("d2", Notified, PhaseNotified, 1)
 	w.inform("d2", "0.7")
+	w.wait(settling)
 	w.wantTask("d2", Notified, PhaseWaiting, 1)
 	w.wait(5 * time.Minute)
 	w.inform("d2", "0.5") // it has failed already: that does not put its retry off
@@ -104,7 +106,9 @@ func TestP47RetryFromPendingOrPushed(t *testing.T) {
 	w.wantTask("d1", Queued, PhaseQueued, 2)
 	w.wantTask("d2", Notified, PhaseNotified, 2)
 	w.inform("d1", "0.6")
+	w.wait(settling)
 	w.inform("d2", "0.6")
+	w.wait(settling)
 	w.wantCounts(j, Counts{Failed: 2})
 }
 
@@ -114,12 +118,14 @@ func TestP48RetryFromUpgrading(t *testing.T) {
 	j := w.batch(w.pkg("p"), retry(10, 1))
 	w.progress("d1", 50)
 	w.inform("d1", "1.0") // the source version, while upgrading
+	w.wait(settling)
 	w.wantTask("d1", InProgress, PhaseWaiting, 1)
 	w.wait(10 * time.Minute)
 	w.inform("d1", "1.0") // the next attempt has not begun: it is what the device should have
 	w.wantTask("d1", InProgress, PhaseNotified, 2)
 	w.progress("d1", 50)
 	w.inform("d1", "1.0")
+	w.wait(settling)
 	w.wantCounts(j, Counts{Failed: 1})
 }
 

@@ -26,6 +26,7 @@ func (c *Cloud) change(t *task, next Task) {
 		delete(t.job.tasks, t.ID)
 		t.device.drop(t)
 		c.due.set(t, 0)
+		c.noteMatch(t)
 		c.tellTask(t)
 		c.settle(t.job, next.Modified)
 	}
@@ -37,8 +38,8 @@ func (c *Cloud) place(t *task) {
 	if t.Phase == PhaseOver {
 		return
 	}
-	c.due.set(t, t.due(t.job.Policy))
-	if t.Phase == PhaseQueued && t.device.Online && t.job.Status == JobInProgress && !t.queued {
+	c.due.set(t, t.due(t.terms()))
+	if t.wantsPush() && !t.queued {
 		t.queued = true
 		t.job.ready = append(t.job.ready, t)
 		c.wanting[t.job] = struct{}{}
@@ -70,13 +71,15 @@ func (c *Cloud) pump(now time.Time) {
 	}
 }
 
+func (t *task) terms() terms { return terms{t.job.Policy, t.job.product.Rules} }
+
 func (t *task) wantsPush() bool {
-	return t.Phase == PhaseQueued && t.device.Online && t.job.Status == JobInProgress
+	return t.Phase == PhaseQueued && t.device.Online && t.job.Status == JobInProgress && !t.job.Policy.NoPush
 }
 
 // takePlace takes the job's next place in time, if it has come.
 func (c *Cloud) takePlace(j *job, now time.Time) bool {
-	next, ok := pace(j.NextPush, j.Policy.MaximumPerMinute, now.UnixNano())
+	next, ok := pace(j.NextPush, j.rate(), now.UnixNano())
 	if next != j.NextPush {
 		c.editJob(j).NextPush = next
 	}
@@ -85,15 +88,26 @@ func (c *Cloud) takePlace(j *job, now time.Time) bool {
 
 // push moves a task on and has its notice sent (P43).
 func (c *Cloud) push(t *task, now Stamp) {
+	c.notify(t, now)
+	c.send(t, Reply{})
+}
+
+// notify has the task's notice count as sent.
+func (c *Cloud) notify(t *task, now Stamp) {
+	if t.Attempt == 1 {
+		c.editJob(t.job).Pushed++
+	}
 	c.change(t, t.pushed(now))
 	c.place(t)
-	c.send(t, Reply{})
 }
 
 // send has the task's notice sent once the changes are stored.
 func (c *Cloud) send(t *task, r Reply) {
+	if t.job.Policy.NoPush && r.Topic == 0 {
+		return // the device gets its notice when it asks
+	}
 	p := Push{Device: t.Task.Device, Reply: r, Task: t.Task, Package: t.job.pkg.Package, Tags: t.job.Tags, Protocol: t.job.Protocol}
-	if pr := c.products[t.Task.Device.ProductKey]; pr.SecureUpgrade {
+	if pr := t.job.product; pr.SecureUpgrade {
 		p.SigningKey = pr.SigningKey
 	}
 	c.pushes = append(c.pushes, p)
@@ -104,7 +118,7 @@ func (c *Cloud) settle(j *job, now Stamp) {
 	if j.Type == VerifyFirmware {
 		c.settleVerification(j, now)
 	}
-	if j.Counts.Active() > 0 || j.Status.Over() {
+	if j.Counts.Active() > 0 || j.Watching || j.Status.Over() {
 		return
 	}
 	e := c.editJob(j)

@@ -1,0 +1,54 @@
+package simulator
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// wholeGray is 100 percent in the thousandths that parseGray gives.
+const wholeGray = 100_000
+
+// parseGray reads a percentage above 0 and up to 100, in thousandths of a percent.
+func parseGray(s string) (int, error) {
+	if s == "" {
+		return 0, fail(Missing, "Gray", "which percentage of the devices?")
+	}
+	whole, part, dot := strings.Cut(s, ".")
+	digits := func(s string) bool { return len(s) > 0 && len(s) <= 3 && strings.Trim(s, "0123456789") == "" }
+	n, err := strconv.Atoi(whole + (part + "000")[:3])
+	if !digits(whole) || dot && !digits(part) || err != nil || n < 1 || n > wholeGray {
+		return 0, fail(Invalid, "Gray", "%q, allowed are 0.001 to 100 percent with at most 3 decimals", s)
+	}
+	return n, nil
+}
+
+// chooseGray takes thousandths of a percent of the devices, rounded down, at least one
+// (P30). The choice hangs on the package and the devices' names alone: asked again it
+// is the same, and a greater percentage adds devices to those of a smaller one.
+func chooseGray(pack string, devices []*device, thousandths int) []*device {
+	n := max(int(int64(len(devices))*int64(thousandths)/wholeGray), min(1, len(devices)))
+	type ticket struct {
+		number uint64
+		d      *device
+		place  int
+	}
+	tickets := make([]ticket, len(devices))
+	for i, d := range devices {
+		h := sha256.Sum256([]byte(pack + "\x00" + d.Name))
+		tickets[i] = ticket{binary.BigEndian.Uint64(h[:]), d, i}
+	}
+	slices.SortFunc(tickets, func(a, b ticket) int {
+		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.d.Name, b.d.Name))
+	})
+	tickets = tickets[:n]
+	slices.SortFunc(tickets, func(a, b ticket) int { return cmp.Compare(a.place, b.place) })
+	out := make([]*device, n)
+	for i := range tickets {
+		out[i] = tickets[i].d
+	}
+	return out
+}

@@ -94,6 +94,7 @@ type Link struct {
 	queue   queue
 	blocks  expected
 	events  chan ota.Event
+	gateway *Gateway // nil for a device without sub-devices; set before Run
 	running atomic.Bool
 
 	mu      sync.Mutex

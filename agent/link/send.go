@@ -57,13 +57,20 @@ func (l *Link) Post(kind ota.TopicKind, payload []byte) {
 }
 
 func (l *Link) topic(kind ota.TopicKind, payload []byte) (string, error) {
-	if !kind.Up() {
-		return "", fmt.Errorf("a device does not publish on topics of kind %d", kind)
-	}
-	if len(payload) > ota.MaxMessageLen {
-		return "", fmt.Errorf("the message has %d bytes, the platform takes at most %d", len(payload), ota.MaxMessageLen)
+	if err := publishable(kind, payload); err != nil {
+		return "", err
 	}
 	return kind.Of(l.device), nil
+}
+
+func publishable(kind ota.TopicKind, payload []byte) error {
+	if !kind.Up() {
+		return fmt.Errorf("a device does not publish on topics of kind %d", kind)
+	}
+	if len(payload) > ota.MaxMessageLen {
+		return fmt.Errorf("the message has %d bytes, the platform takes at most %d", len(payload), ota.MaxMessageLen)
+	}
+	return nil
 }
 
 // publish sends once on this connection and reports whether it was acknowledged.

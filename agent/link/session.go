@@ -96,6 +96,9 @@ func (l *Link) options(login ota.Login, s *session, open mqtt.OpenConnectionFunc
 // would stop the library.
 func (l *Link) receive(_ mqtt.Client, m mqtt.Message) {
 	kind, device, ok := ota.ParseTopic(m.Topic())
+	if ok && l.gateway.receive(kind, device, m.Payload()) {
+		return
+	}
 	if !ok || device != l.device || !kind.Down() {
 		l.cfg.Log.Debug("a message on a topic that is none of this device's was ignored", "topic", m.Topic())
 		return
@@ -129,6 +132,7 @@ func (l *Link) serve(ctx context.Context, s *session) error {
 	go s.write(l.filters())
 	l.use(s)
 	l.queue.add(ota.Event{})
+	l.gateway.connected()
 	why := s.wait(ctx)
 	l.use(nil)
 	close(s.done)
@@ -174,6 +178,7 @@ func (l *Link) filters() map[string]byte {
 	for _, kind := range ota.DownTopics() {
 		filters[kind.Of(l.device)] = 1
 	}
+	l.gateway.filters(filters)
 	return filters
 }
 

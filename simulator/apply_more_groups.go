@@ -77,7 +77,9 @@ type FindGroup struct{ Group string }
 // GroupDevices is a group with its devices by product and name.
 type GroupDevices struct {
 	Group
-	Devices []ota.Device
+	Devices   []ota.Device
+	Activated int // of them
+	Online    int // of them
 }
 
 func (c *Cloud) group(id string) (*group, error) {
@@ -305,6 +307,12 @@ func (cmd FindGroup) apply(c *Cloud, _ Stamp) (any, error) {
 	out := GroupDevices{Group: g.Group}
 	for _, d := range g.sorted() {
 		out.Devices = append(out.Devices, d.Device.Device)
+		if d.Activated != 0 {
+			out.Activated++
+		}
+		if d.Online {
+			out.Online++
+		}
 	}
 	return out, nil
 }

@@ -22,9 +22,7 @@ const DeviceListTemplate = byteOrderMark + deviceListHead + "\r\n"
 const (
 	byteOrderMark  = "\ufeff"
 	deviceListHead = "DeviceName"
-	// MaxDeviceListRow is the most bytes of a row, on average; it bounds a file.
-	MaxDeviceListRow = 512
-	maxRowErrors     = 10 // rows that a refusal names
+	maxRowErrors   = 10 // rows that a refusal names
 )
 
 // deviceListHeads are the heads of a column, which are no names: that of our

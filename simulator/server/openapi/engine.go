@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/leapslot/ota"
@@ -23,6 +24,7 @@ type Engine interface {
 type Uploads interface {
 	NewUpload(now time.Time, suffix string) (packages.Upload, error)
 	Lookup(now time.Time, fileURL string) (packages.File, error)
+	OpenFile(fileID string) (*os.File, error)
 	SignURL(d ota.Device, taskID, fileID string, expires time.Time) (string, error)
 }
 

@@ -26,6 +26,9 @@ const (
 	codeSystem   = "iot.system.SystemException"
 	codeNoDevice = "iot.device.NotExistedDevice"
 	codeNoApply  = "iot.device.InvalidApplyId"
+	codeNoGroup  = "iot.group.NotExistedGroup"
+	codeNoTask   = "iot.ota.NotExistedTask"
+	codeBadList  = "iot.ota.InvalidDeviceList"
 )
 
 func gateway(status int, code, format string, args ...any) *Fault {

@@ -2,15 +2,12 @@ package openapi
 
 import (
 	"context"
-	"errors"
-	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator"
-	"github.com/leapslot/ota/simulator/server/packages"
 	"github.com/leapslot/ota/simulator/server/store"
 )
 
@@ -49,16 +46,9 @@ func generateUpload(p *reader) call {
 	}
 }
 
-// claim is what CreateOTAFirmware says about the uploaded file.
-type claim struct {
-	url, sign string
-	size      int64 // 0: not said
-}
-
 type firmwareMade struct{ FirmwareId, UtcCreate string }
 
 func createFirmware(p *reader) call {
-	p.later("MultiFiles")
 	cmd := simulator.CreatePackage{
 		Product:      p.need("ProductKey", maxKey),
 		Module:       p.text("ModuleName", maxText),
@@ -71,17 +61,15 @@ func createFirmware(p *reader) call {
 		NeedToVerify: p.yes("NeedToVerify", true),
 		SignMethod:   readMethod(p),
 	}
-	said := claim{
-		url:  p.need("FirmwareUrl", maxURL),
-		sign: p.text("FirmwareSign", 128),
-		size: p.number("FirmwareSize", 0, 1, simulator.MaxFileSize),
-	}
+	claims := readClaims(p)
 	return func(ctx context.Context, s session) (answer, error) {
-		file, err := s.uploaded(said, cmd.SignMethod)
-		if err != nil {
-			return nil, err
+		for _, c := range claims {
+			file, err := s.uploaded(c, cmd.SignMethod)
+			if err != nil {
+				return nil, err
+			}
+			cmd.Files = append(cmd.Files, file)
 		}
-		cmd.Files = []simulator.File{file}
 		made, err := do[simulator.Package](ctx, s, cmd)
 		if err != nil {
 			return nil, err
@@ -102,28 +90,6 @@ func readMethod(p *reader) ota.SignMethod {
 	return m
 }
 
-// uploaded finds the file of a claim and checks that it is the one meant: a wrong
-// size or digest means that something else was uploaded than the user thinks.
-func (s session) uploaded(said claim, m ota.SignMethod) (simulator.File, error) {
-	f, err := s.uploads.Lookup(s.now(), said.url)
-	switch {
-	case errors.Is(err, packages.ErrNotFound):
-		return simulator.File{}, business(roomOTA+".FileNotUploaded", "FirmwareUrl: there is no uploaded file of this URL: use the FirmwareUrl of GenerateOTAUploadURL after the upload")
-	case errors.Is(err, packages.ErrStale):
-		return simulator.File{}, business(roomOTA+".FileNotUploaded", "FirmwareUrl: the file was uploaded more than %v ago: upload it again", packages.ClaimWithin)
-	case err != nil:
-		return simulator.File{}, err
-	}
-	file := simulator.File{Name: path.Base(said.url), Key: f.ID, Size: f.Size, MD5: f.MD5, SHA256: f.SHA256}
-	if said.size != 0 && said.size != f.Size {
-		return file, invalid("FirmwareSize", "is %d, but %d bytes were uploaded", said.size, f.Size)
-	}
-	if have := file.Sign(m); said.sign != "" && !strings.EqualFold(said.sign, have) {
-		return file, invalid("FirmwareSign", "is not the %s digest of what was uploaded, %s", signName(m), have)
-	}
-	return file, nil
-}
-
 // signName is the method's name in the API, other than on the wire.
 func signName(m ota.SignMethod) string { return strings.ToUpper(string(m)) }
 
@@ -140,6 +106,7 @@ type firmwareInfo struct {
 	simpleFirmware
 	Udi            string
 	VerifyProgress int
+	MultiFiles     []packageFile `json:",omitempty" xml:",omitempty"` // none for one file
 }
 
 type firmwareDetail struct {
@@ -158,7 +125,11 @@ func queryFirmware(p *reader) call {
 		if err != nil {
 			return nil, err
 		}
-		return &firmwareDetail{FirmwareInfo: firmwareInfo{info, found.UDI, found.Progress}}, nil
+		files, err := s.packageFiles(&found)
+		if err != nil {
+			return nil, err
+		}
+		return &firmwareDetail{FirmwareInfo: firmwareInfo{info, found.UDI, found.Progress, files}}, nil
 	}
 }
 
@@ -178,7 +149,7 @@ func (s session) firmware(ctx context.Context, p *simulator.Package) (simpleFirm
 	}
 	if len(p.Files) == 1 {
 		f.FirmwareSign = p.Files[0].Sign(p.SignMethod)
-		f.FirmwareUrl, err = s.uploads.SignURL(ota.Device{ProductKey: p.Product, Name: linkName}, linkName, p.Files[0].Key, s.now().Add(linkValid))
+		f.FirmwareUrl, err = s.link(p, &p.Files[0])
 	}
 	return f, err
 }

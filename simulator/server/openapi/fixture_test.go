@@ -3,6 +3,7 @@ package openapi
 import (
 	"context"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +46,8 @@ func (noUploads) NewUpload(time.Time, string) (packages.Upload, error) {
 func (noUploads) Lookup(time.Time, string) (packages.File, error) {
 	return packages.File{}, packages.ErrNotFound
 }
+
+func (noUploads) OpenFile(string) (*os.File, error) { return nil, packages.ErrNotFound }
 
 func (noUploads) SignURL(ota.Device, string, string, time.Time) (string, error) { return "", nil }
 

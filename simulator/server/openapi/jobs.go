@@ -1,45 +1,37 @@
 package openapi
 
 import (
+	"cmp"
 	"context"
 	"math"
-	"strconv"
 
 	"github.com/leapslot/ota/simulator"
-	"github.com/leapslot/ota/simulator/server/store"
 )
 
 const (
 	jobPage          = 10
 	maxJobPage       = 200
-	downloadHTTPS    = "HTTPS"
+	maxDeviceJobPage = 100
+	maxGray          = 16 // characters of a percentage
 	maxRetryInterval = 1440
 	maxRetryCount    = 5
 )
 
 type jobMade struct{ JobId, UtcCreate string }
 
-// readDelivery refuses the ways of giving an update to devices that are not built
-// yet; their usual values are accepted.
-func readDelivery(p *reader) {
-	usual := map[string]bool{"NeedPush": true, "NeedConfirm": false, "MultiModuleMode": false}
-	for name, want := range usual {
-		if p.yes(name, want) != want {
-			p.later(name)
-		}
-	}
-	if p.choice("DownloadProtocol", downloadHTTPS, downloadHTTPS, "MQTT") != downloadHTTPS {
-		p.later("DownloadProtocol")
-	}
+// delivery is how devices come to know of an update and get its files.
+type delivery struct {
+	protocol                         simulator.Protocol
+	noPush, needConfirm, multiModule bool
 }
 
-func readTags(p *reader) []simulator.Tag {
-	var tags []simulator.Tag
-	for i := range min(p.objects("Tag", simulator.MaxTags, "Key", "Value"), simulator.MaxTags) {
-		item := "Tag." + strconv.Itoa(i+1) + "."
-		tags = append(tags, simulator.Tag{Key: p.need(item+"Key", maxText), Value: p.need(item+"Value", maxValueLen)})
+func readDelivery(p *reader) delivery {
+	return delivery{
+		protocol:    simulator.Protocol(p.choice("DownloadProtocol", "", string(simulator.HTTPS), string(simulator.MQTT))),
+		noPush:      !p.yes("NeedPush", true),
+		needConfirm: p.yes("NeedConfirm", false),
+		multiModule: p.yes("MultiModuleMode", false),
 	}
-	return tags
 }
 
 func readTimeout(p *reader) int {
@@ -47,12 +39,13 @@ func readTimeout(p *reader) int {
 }
 
 func createVerifyJob(p *reader) call {
-	readDelivery(p)
-	p.later("Tag")
+	how := readDelivery(p)
 	cmd := simulator.CreateVerifyJob{
 		Package:        p.need("FirmwareId", maxID),
 		Devices:        p.list("TargetDeviceName", maxListItems, maxText),
 		TimeoutMinutes: readTimeout(p),
+		Protocol:       how.protocol, NoPush: how.noPush, NeedConfirm: how.needConfirm,
+		Tags: readTags(p),
 	}
 	if len(cmd.Devices) == 0 {
 		p.fail(missing("TargetDeviceName"))
@@ -62,32 +55,62 @@ func createVerifyJob(p *reader) call {
 }
 
 func createStaticJob(p *reader) call {
-	readDelivery(p)
-	p.later("GroupType", "GroupId", "DnListFileUrl", "GrayPercent")
+	how := readDelivery(p)
 	cmd := simulator.CreateStaticJob{
 		Package:          p.need("FirmwareId", maxID),
 		Target:           readTarget(p),
 		Sources:          p.list("SrcVersion", simulator.MaxSourceVersions, maxText),
 		Devices:          p.list("TargetDeviceName", maxListItems, maxText),
 		TimeoutMinutes:   readTimeout(p),
-		MaximumPerMinute: int(p.number("MaximumPerMinute", 0, 1, math.MaxInt32)),
-		Overwrite:        simulator.OverwriteMode(p.number("OverwriteMode", int64(simulator.KeepTask), int64(simulator.KeepTask), int64(simulator.OverwriteTask))),
+		MaximumPerMinute: readRate(p),
+		Overwrite:        readOverwrite(p),
 		Tags:             readTags(p),
 		Start:            readMoment(p, "ScheduleTime"),
 		Finish:           readMoment(p, "ScheduleFinishTime"),
+		Gray:             p.text("GrayPercent", maxGray),
+		Protocol:         how.protocol, NoPush: how.noPush, NeedConfirm: how.needConfirm, MultiModule: how.multiModule,
 	}
+	cmd.Group = readGroup(p, cmd.Target == simulator.TargetGroup)
 	cmd.RetryMinutes, cmd.RetryCount = readRetry(p)
-	product := p.text("ProductKey", maxKey)
-	return func(ctx context.Context, s session) (answer, error) { return s.makeJob(ctx, product, cmd.Package, cmd) }
+	product, list := p.text("ProductKey", maxKey), p.text("DnListFileUrl", maxURL)
+	if list != "" && (len(cmd.Devices) > 0 || cmd.Target != simulator.TargetSpecific) {
+		p.fail(invalid("DnListFileUrl", "belongs to TargetSelection=%s, with no TargetDeviceName beside it", simulator.TargetSpecific))
+	}
+	return func(ctx context.Context, s session) (answer, error) {
+		if list != "" {
+			names, err := s.listed(ctx, list, cmd.Package)
+			if err != nil {
+				return nil, err
+			}
+			cmd.Devices = names
+		}
+		return s.makeJob(ctx, product, cmd.Package, cmd)
+	}
+}
+
+func readRate(p *reader) int { return int(p.number("MaximumPerMinute", 0, 1, math.MaxInt32)) }
+
+func readOverwrite(p *reader) simulator.OverwriteMode {
+	const lo, hi = int64(simulator.KeepTask), int64(simulator.OverwriteTask)
+	return simulator.OverwriteMode(p.number("OverwriteMode", lo, lo, hi))
+}
+
+// readGroup reads the group of a batch: there is one exactly when it is for a group.
+func readGroup(p *reader, wanted bool) string {
+	readGroupType(p)
+	id := p.text("GroupId", maxID)
+	switch {
+	case wanted && id == "":
+		p.fail(missing("GroupId"))
+	case !wanted && (id != "" || p.has("GroupType")):
+		p.fail(invalid("GroupId", "belongs to TargetSelection=%s", simulator.TargetGroup))
+	}
+	return id
 }
 
 func readTarget(p *reader) simulator.Target {
-	const all, some = string(simulator.TargetAll), string(simulator.TargetSpecific)
-	t := p.choice("TargetSelection", all, all, some, string(simulator.TargetGray), string(simulator.TargetGroup))
-	if t != all && t != some {
-		p.fail(business(codeLater, "TargetSelection: %s is not supported by this version of the simulator", t))
-	}
-	return simulator.Target(t)
+	const all = string(simulator.TargetAll)
+	return simulator.Target(p.choice("TargetSelection", all, all, string(simulator.TargetSpecific), string(simulator.TargetGray), string(simulator.TargetGroup)))
 }
 
 // readMoment reads milliseconds since 1970, 13 digits; absent is never.
@@ -106,14 +129,8 @@ func readRetry(p *reader) (minutes, count int) {
 
 // makeJob makes a job of a package, which must be the product's when one is named.
 func (s session) makeJob(ctx context.Context, product, pack string, cmd simulator.Command) (answer, error) {
-	if product != "" {
-		found, err := do[simulator.Package](ctx, s, simulator.FindPackage{Package: pack})
-		if err != nil {
-			return nil, err
-		}
-		if found.Product != product {
-			return nil, invalid("ProductKey", "is %q, but the package is one of the product %s", product, found.Product)
-		}
+	if err := s.checkProduct(ctx, product, pack); err != nil {
+		return nil, err
 	}
 	made, err := do[simulator.Job](ctx, s, cmd)
 	if err != nil {
@@ -130,7 +147,10 @@ type jobDetail struct {
 	UtcScheduleTime, UtcScheduleFinishTime, GrayPercent         string
 	RetryInterval, RetryCount, TimeoutInMinutes                 *int `json:",omitempty" xml:",omitempty"`
 	MaximumPerMinute, OverwriteMode, DynamicMode                *int `json:",omitempty" xml:",omitempty"`
-	DownloadProtocol                                            string
+	GroupId, GroupName, DownloadProtocol                        string
+	BaseRatePerMinute                                           *int   `json:",omitempty" xml:",omitempty"` // what UpdateOTAJob sets; the official client does not know them
+	IncrementFactor                                             string `json:",omitempty" xml:",omitempty"`
+	NumberOfNotifiedDevices, NumberOfSucceedDevices             *int   `json:",omitempty" xml:",omitempty"`
 	NeedPush, NeedConfirm, MultiModuleMode                      bool
 	SrcVersions                                                 struct{ SrcVersion []string }
 	Tags                                                        jobTags
@@ -167,7 +187,14 @@ func queryJob(p *reader) call {
 		if err != nil {
 			return nil, err
 		}
-		return data(detailOf(&j, of.Version)), nil
+		d := detailOf(&j, of.Version)
+		if j.Group != "" {
+			g, err := do[simulator.GroupDevices](ctx, s, simulator.FindGroup{Group: j.Group})
+			if err == nil { // the group of a batch that is over may be gone
+				d.GroupName = g.Name
+			}
+		}
+		return data(d), nil
 	}
 }
 
@@ -179,48 +206,16 @@ func detailOf(j *simulator.Job, version string) jobDetail {
 		UtcScheduleTime: utc(j.Start), UtcScheduleFinishTime: utc(j.Finish), GrayPercent: j.Gray,
 		TimeoutInMinutes: unless(0, j.Policy.TimeoutMinutes), MaximumPerMinute: unless(0, j.Policy.MaximumPerMinute),
 		OverwriteMode: unless(0, int(j.Policy.Overwrite)), DynamicMode: unless(0, j.Dynamic),
-		DownloadProtocol: downloadHTTPS, NeedPush: true, Tags: tagsOf(j),
+		DownloadProtocol: cmp.Or(string(j.Protocol), string(simulator.HTTPS)), GroupId: j.Group, Tags: tagsOf(j),
+		NeedPush: !j.Policy.NoPush, NeedConfirm: j.Policy.NeedConfirm, MultiModuleMode: j.Policy.MultiModule,
+	}
+	if r := j.Policy.Rate; r.Base > 0 {
+		d.BaseRatePerMinute, d.IncrementFactor = &r.Base, r.Factor
+		d.NumberOfNotifiedDevices, d.NumberOfSucceedDevices = unless(0, r.Notified), unless(0, r.Succeeded)
 	}
 	if j.Policy.RetryCount > 0 {
 		d.RetryInterval, d.RetryCount = &j.Policy.RetryMinutes, &j.Policy.RetryCount
 	}
 	d.SrcVersions.SrcVersion = append([]string{}, j.Sources...)
 	return d
-}
-
-type jobList struct {
-	head
-	Total, PageSize, PageCount, CurrentPage int
-	Data                                    struct{ SimpleOTAJobInfo []jobInfo }
-}
-
-type jobInfo struct {
-	JobId, ProductKey, FirmwareId                      string
-	JobStatus, JobType, SelectionType, TargetSelection string
-	UtcCreate, UtcModified, UtcStartTime, UtcEndTime   string
-	Tags                                               jobTags
-}
-
-func listJobsByFirmware(p *reader) call {
-	id := p.need("FirmwareId", maxID)
-	pg := p.page(jobPage, maxJobPage)
-	return func(ctx context.Context, s session) (answer, error) {
-		if _, err := do[simulator.Package](ctx, s, simulator.FindPackage{Package: id}); err != nil {
-			return nil, err
-		}
-		found, total, err := s.lists.Jobs(ctx, store.JobFilter{Package: id}, pg.ofStore())
-		if err != nil {
-			return nil, err
-		}
-		a := &jobList{Total: total, PageSize: pg.Size, PageCount: pg.Count(total), CurrentPage: pg.Number}
-		a.Data.SimpleOTAJobInfo = []jobInfo{}
-		for i := range found {
-			d := detailOf(&found[i], "")
-			a.Data.SimpleOTAJobInfo = append(a.Data.SimpleOTAJobInfo, jobInfo{
-				d.JobId, d.ProductKey, d.FirmwareId, d.JobStatus, d.JobType, d.SelectionType, d.TargetSelection,
-				d.UtcCreate, d.UtcModified, d.UtcStartTime, d.UtcEndTime, d.Tags,
-			})
-		}
-		return a, nil
-	}
 }

@@ -110,7 +110,7 @@ func TestOfficialFirmware(t *testing.T) {
 		{func(r *iot.CreateOTAFirmwareRequest) { r.FirmwareDesc = strings.Repeat("x", 101) }, codeInvalid, []string{"FirmwareDesc", "100"}},
 		{func(r *iot.CreateOTAFirmwareRequest) {
 			r.MultiFiles = &[]iot.CreateOTAFirmwareMultiFiles{{Name: "a", Size: "1"}}
-		}, codeLater, []string{"MultiFiles"}},
+		}, codeInvalid, []string{"FirmwareUrl", "MultiFiles"}},
 	} {
 		req := *create
 		req.RpcRequest = iot.CreateCreateOTAFirmwareRequest().RpcRequest

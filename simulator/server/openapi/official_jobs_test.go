@@ -196,7 +196,10 @@ func TestOfficialBatchRefusals(t *testing.T) {
 	}{
 		{func(r *batch) { r.FirmwareId = "none" }, "iot.ota.NotExistedFirmware", []string{"FirmwareId"}},
 		{func(r *batch) { r.ProductKey = other }, codeInvalid, []string{"ProductKey"}},
-		{func(r *batch) { r.TargetSelection = "GRAY" }, codeLater, []string{"TargetSelection", "GRAY"}},
+		{func(r *batch) { r.GroupType = groupDynamic }, codeLater, []string{"GroupType", groupStatic}},
+		{func(r *batch) { r.TargetSelection = "GROUP"; r.GroupId = "none" }, "iot.group.NotExistedGroup", []string{"GroupId", "none"}},
+		{func(r *batch) { r.TargetSelection = "GRAY"; r.GrayPercent = "101" }, codeInvalid, []string{"GrayPercent", "100"}},
+		{func(r *batch) { r.DnListFileUrl = "http://h/p/none.csv" }, codeInvalid, []string{"DnListFileUrl", "SPECIFIC"}},
 		{func(r *batch) { r.TargetSelection = "SOME" }, codeInvalid, []string{"TargetSelection", "SPECIFIC"}},
 		{func(r *batch) { r.TargetDeviceName = &[]string{"d1"} }, codeInvalid, []string{"TargetDeviceName"}},
 		{func(r *batch) { r.TargetSelection = "SPECIFIC"; r.TargetDeviceName = &[]string{"d9"} }, codeNoDevice, []string{"TargetDeviceName", "d9"}},
@@ -211,10 +214,10 @@ func TestOfficialBatchRefusals(t *testing.T) {
 		{func(r *batch) { r.OverwriteMode = "3" }, codeInvalid, []string{"OverwriteMode", "1 to 2"}},
 		{func(r *batch) { r.ScheduleTime = requests.Integer(soon) }, codeInvalid, []string{"ScheduleTime", "5 minutes"}},
 		{func(r *batch) { r.ScheduleTime = "123" }, codeInvalid, []string{"ScheduleTime"}},
-		{func(r *batch) { r.NeedPush = "false" }, codeLater, []string{"NeedPush"}},
-		{func(r *batch) { r.NeedConfirm = "true" }, codeLater, []string{"NeedConfirm"}},
-		{func(r *batch) { r.DownloadProtocol = "MQTT" }, codeLater, []string{"DownloadProtocol"}},
-		{func(r *batch) { r.GroupId = "g" }, codeLater, []string{"GroupId"}},
+		{func(r *batch) { r.NeedPush = "no" }, codeInvalid, []string{"NeedPush", "false"}},
+		{func(r *batch) { r.NeedConfirm = "1" }, codeInvalid, []string{"NeedConfirm", "true"}},
+		{func(r *batch) { r.DownloadProtocol = "FTP" }, codeInvalid, []string{"DownloadProtocol", "MQTT"}},
+		{func(r *batch) { r.GroupId = "g" }, codeInvalid, []string{"GroupId", "GROUP"}},
 		{func(r *batch) { r.Tag = &[]iot.CreateOTAStaticUpgradeJobTag{{Key: "version", Value: "1"}} }, codeInvalid, []string{"Tag", "version"}},
 	} {
 		t.Run(fmt.Sprint(i, bad.texts), func(t *testing.T) {

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -92,40 +93,11 @@ func newNames(product string, names ...string) *iot.BatchCheckDeviceNamesRequest
 // refused checks a refusal: its code, and what its text names.
 func refused(t *testing.T, resp any, code string, texts ...string) {
 	t.Helper()
+	v := reflect.ValueOf(resp).Elem()
 	var got struct{ code, text string }
-	switch r := resp.(type) {
-	case *iot.CreateProductResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.RegisterDeviceResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.BatchRegisterDeviceWithApplyIdResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.QueryDeviceDetailResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.QueryDeviceResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.QueryPageByApplyIdResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.CreateOTAModuleResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.GenerateOTAUploadURLResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.CreateOTAFirmwareResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.QueryOTAFirmwareResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.CreateOTAVerifyJobResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.CreateOTAStaticUpgradeJobResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.QueryOTAJobResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.ListOTATaskByJobResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	case *iot.CancelOTATaskByJobResponse:
-		got.code, got.text = r.Code, r.ErrorMessage
-	default:
-		t.Fatalf("%T", resp)
+	got.code, got.text = v.FieldByName("Code").String(), v.FieldByName("ErrorMessage").String()
+	if v.FieldByName("Success").Bool() {
+		t.Errorf("%T: success, wanted %s", resp, code)
 	}
 	if got.code != code {
 		t.Errorf("%T: code %q (%s), wanted %s", resp, got.code, got.text, code)

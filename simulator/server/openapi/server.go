@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/leapslot/ota/simulator/server/store"
@@ -29,6 +30,7 @@ type Server struct {
 	uploads Uploads
 	applies *applies
 	seen    *nonces
+	turn    sync.Mutex // held by actions that read what they change
 	actions map[string]action
 	now     func() time.Time
 	log     *slog.Logger

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,12 +18,9 @@ const (
 	maxDeviceNames = 100
 )
 
-// confirm is the state of a task that waits for a user, which no task is in yet.
-const confirm = "CONFIRM"
-
 func taskStates() []string {
 	return []string{
-		confirm, string(simulator.Queued), string(simulator.Notified), string(simulator.InProgress),
+		string(simulator.Unconfirmed), string(simulator.Queued), string(simulator.Notified), string(simulator.InProgress),
 		string(simulator.Succeeded), string(simulator.Failed), string(simulator.Canceled),
 	}
 }
@@ -84,14 +82,16 @@ func (s session) tasks(ctx context.Context, found []simulator.Task) (taskData, e
 			return d, err
 		}
 		device, err := do[simulator.Device](ctx, s, simulator.FindDevice{Product: t.Device.ProductKey, Name: t.Device.Name})
-		if err != nil {
+		if refused := (*simulator.Error)(nil); err != nil && !errors.As(err, &refused) {
 			return d, err
 		}
 		info := taskOf(t)
 		if c := causes[i]; c != simulator.NotPending {
 			info.TaskDesc = causeText(c, &job)
 		}
-		info.ProductName, info.IotId = of.Name, device.IotID()
+		if info.ProductName = of.Name; err == nil { // the device of a task that has ended may be deleted
+			info.IotId = device.IotID()
+		}
 		if m := job.Policy.TimeoutMinutes; m > 0 {
 			info.Timeout = strconv.Itoa(m)
 		}
@@ -107,6 +107,8 @@ func causeText(c simulator.Cause, j *simulator.Job) string {
 		return "the device is offline"
 	case simulator.WaitingSchedule:
 		return "scheduled for " + utc(j.Start)
+	case simulator.WaitingAsk:
+		return "waits for the device to ask"
 	case simulator.RateLimited:
 		return "waits for the push rate"
 	}

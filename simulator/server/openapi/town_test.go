@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"reflect"
 	"sync"
@@ -44,7 +45,7 @@ func newTown(t *testing.T) *town {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	tw := &town{t: t, cloud: simulator.New(simulator.Options{Random: rand.Reader}), store: s, clock: newClock()}
-	tw.uploads = newShelf()
+	tw.uploads = newShelf(t.TempDir())
 	api, err := New(Config{Keys: testKey(), Engine: tw, Lists: s, Uploads: tw, Now: tw.clock.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -104,13 +105,23 @@ func (tw *town) SignURL(d ota.Device, task, file string, until time.Time) (strin
 	return tw.uploads.SignURL(d, task, file, until)
 }
 
-// shelf has package files without an upload: a URL is put on it with its content.
-type shelf struct{ files map[string]packages.File }
+func (tw *town) OpenFile(file string) (*os.File, error) { return tw.uploads.OpenFile(file) }
 
-func newShelf() *shelf { return &shelf{files: map[string]packages.File{}} }
+// shelf has package files without an upload: a URL is put on it with its content.
+type shelf struct {
+	dir   string
+	files map[string]packages.File
+}
+
+func newShelf(dir string) *shelf { return &shelf{dir, map[string]packages.File{}} }
+
+func (s *shelf) OpenFile(file string) (*os.File, error) { return os.Open(filepath.Join(s.dir, file)) }
 
 func (s *shelf) put(url string, content []byte) {
 	m, h := md5.Sum(content), sha256.Sum256(content)
+	if err := os.WriteFile(filepath.Join(s.dir, "id"+hex.EncodeToString(h[:4])), content, 0o600); err != nil {
+		panic(err)
+	}
 	s.files[url] = packages.File{ID: "id" + hex.EncodeToString(h[:4]), Size: int64(len(content)), MD5: hex.EncodeToString(m[:]), SHA256: hex.EncodeToString(h[:])}
 }
 

@@ -23,7 +23,6 @@ const (
 	GatewayNoDevice   GatewayCode = 6100 // there is no such sub-device
 	GatewaySignature  GatewayCode = 6287 // the sign is not of the sub-device's secret
 	GatewayNoTopology GatewayCode = 6401 // it is no sub-device of this gateway
-	GatewayItself     GatewayCode = 6402 // a gateway, or no gateway, where the other is wanted
 )
 
 // GatewayError is why a gateway's request was refused.

@@ -55,8 +55,6 @@ const (
 const (
 	DefaultUplinkRate  = 50  // messages a second of one device
 	DefaultUplinkBurst = 200 // messages
-	DefaultSubDevices  = 1500
-	DefaultSubBatch    = 5
 )
 
 // Errors of a [Directory]. Any other error it returns means that the device
@@ -131,9 +129,6 @@ type Config struct {
 	Registrar Registrar // nil: registrations and tokens are refused
 	Gateways  Gateways  // nil: no device is a gateway
 
-	// SubDevices bounds the sub-devices that are logged in over one connection,
-	// SubBatch those of one request. 0 takes the defaults.
-	SubDevices, SubBatch int
 	// ConnectsPerMinute bounds how often a device is let in; 0 is no bound. Once more
 	// is told "server unavailable", and a gateway 429 for its sub-device.
 	ConnectsPerMinute int

@@ -20,6 +20,9 @@ type Gateways interface {
 	// told, or any other error, for which it is told to try later. Called by many
 	// goroutines at once.
 	Admit(ctx context.Context, gateway ota.Device, l ota.SubLogin) error
+	// SubLimits gives how many sub-devices may be logged in over the gateway's
+	// connection, and how many one request may name.
+	SubLimits(ctx context.Context, gateway ota.Device) (online, batch int, err error)
 }
 
 // maxRoom bounds how many times MaxQueuedBytes a gateway's queue may hold.
@@ -132,8 +135,6 @@ func (s *session) combine(cl *mqtt.Client, kind ota.TopicKind, payload []byte) b
 	switch {
 	case err != nil:
 		err = &ota.GatewayError{Code: ota.GatewayBad, Message: err.Error()}
-	case len(r.Subs) > s.broker.config.SubBatch:
-		err = &ota.GatewayError{Code: ota.GatewayBad, Message: "more than " + strconv.Itoa(s.broker.config.SubBatch) + " sub-devices in one request"}
 	case kind == ota.TopicLogin || kind == ota.TopicBatchLogin:
 		in, err = s.login(r.Subs)
 	default:
@@ -168,6 +169,10 @@ func (s *session) login(subs []ota.SubLogin) ([]*sub, error) {
 	b, now := s.broker, time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
 	defer cancel()
+	limit, err := s.limits(ctx, len(subs))
+	if err != nil {
+		return nil, err
+	}
 	added := map[ota.Device]bool{}
 	for _, l := range subs {
 		d := l.Device
@@ -191,8 +196,8 @@ func (s *session) login(subs []ota.SubLogin) ([]*sub, error) {
 			delete(added, d) // it takes its own place
 		}
 	}
-	if s.places() < len(added) {
-		return nil, &ota.GatewayError{Code: ota.GatewayFull, Message: "a gateway has at most " + strconv.Itoa(b.config.SubDevices) + " sub-devices logged in"}
+	if s.loggedIn()+len(added) > limit {
+		return nil, &ota.GatewayError{Code: ota.GatewayFull, Message: "a gateway has at most " + strconv.Itoa(limit) + " sub-devices logged in"}
 	}
 	for _, l := range subs {
 		if !b.door.allow(l.Device, now) {
@@ -206,11 +211,25 @@ func (s *session) login(subs []ota.SubLogin) ([]*sub, error) {
 	return in, nil
 }
 
-// places is how many more sub-devices may be logged in.
-func (s *session) places() int {
+// limits refuses a request for too many sub-devices, and gives how many may be logged
+// in.
+func (s *session) limits(ctx context.Context, named int) (int, error) {
+	online, batch, err := s.broker.config.Gateways.SubLimits(ctx, s.device)
+	if err != nil {
+		s.broker.warn("a gateway could not be looked up", "gateway", s.device.String(), "why", err.Error())
+		return 0, &ota.GatewayError{Code: ota.GatewayBusy, Message: "try again later"}
+	}
+	if named > batch {
+		return 0, &ota.GatewayError{Code: ota.GatewayBad, Message: "more than " + strconv.Itoa(batch) + " sub-devices in one request"}
+	}
+	return online, nil
+}
+
+// loggedIn is how many sub-devices are.
+func (s *session) loggedIn() int {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
-	return s.broker.config.SubDevices - len(s.subs)
+	return len(s.subs)
 }
 
 // place gives the sub-device's place to this connection. Who held it is gone when it
@@ -269,6 +288,11 @@ func (u *sub) begin() {
 // logout ends sub-devices' sessions, all of them or none, and returns when the sink
 // has had their Offline.
 func (s *session) logout(subs []ota.SubLogin) error {
+	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
+	defer cancel()
+	if _, err := s.limits(ctx, len(subs)); err != nil {
+		return err
+	}
 	var out []*sub
 	for _, l := range subs {
 		u := s.sub(l.Device)

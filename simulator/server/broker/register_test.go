@@ -107,9 +107,11 @@ func TestRegister(t *testing.T) {
 		if err := settle(cl.Connect()); err != nil {
 			t.Fatal(err)
 		}
+		until(t, "online", func() bool { return b.Online(tt.dev) })
 		cl.Disconnect(0)
 		until(t, "offline", func() bool { return b.Stats().Connections == 0 })
 	}
+	until(t, "all events", func() bool { return strings.Count(c.log(), "offline") == 2 })
 	if got := c.log(); got != "online lamp; offline lamp; online lamp2; offline lamp2" || b.Stats().Registered != 2 {
 		t.Errorf("events %q, %+v", got, b.Stats())
 	}

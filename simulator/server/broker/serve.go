@@ -43,20 +43,14 @@ func New(c Config) (*Broker, error) {
 	if c.Directory == nil || c.Sink == nil {
 		return nil, errors.New("the broker needs a Directory and a Sink")
 	}
-	if c.MaxConnections < 0 || c.UplinkBurst < 0 || c.ConnectsPerMinute < 0 || c.SubDevices < 0 || c.SubBatch < 0 || c.SubBatch > ota.MaxGatewaySubs {
-		return nil, fmt.Errorf("MaxConnections, UplinkBurst, ConnectsPerMinute and SubDevices are 0 or more, SubBatch is 0 to %d", ota.MaxGatewaySubs)
+	if c.MaxConnections < 0 || c.UplinkBurst < 0 || c.ConnectsPerMinute < 0 {
+		return nil, errors.New("MaxConnections, UplinkBurst and ConnectsPerMinute are 0 or more")
 	}
 	if c.UplinkRate == 0 {
 		c.UplinkRate = DefaultUplinkRate
 	}
 	if c.UplinkBurst == 0 {
 		c.UplinkBurst = DefaultUplinkBurst
-	}
-	if c.SubDevices == 0 {
-		c.SubDevices = DefaultSubDevices
-	}
-	if c.SubBatch == 0 {
-		c.SubBatch = DefaultSubBatch
 	}
 	log := c.Logger
 	if log == nil {

@@ -125,17 +125,18 @@ func (cmd DeletePackage) apply(c *Cloud, _ Stamp) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var jobs []*job
+	jobs := map[*job]struct{}{}
 	for _, j := range c.jobs {
-		if j.pkg != p {
-			continue
+		if j.pkg == p {
+			jobs[j] = struct{}{}
 		}
+	}
+	for _, j := range sortedJobs(jobs) {
 		if !j.Status.Over() {
 			return nil, fail(Refused, "Package", "job %s of the package is not over: cancel it first", j.ID)
 		}
-		jobs = append(jobs, j)
 	}
-	for _, j := range jobs {
+	for _, j := range sortedJobs(jobs) {
 		delete(c.jobs, j.ID)
 		c.remove(&j.mark, Gone{KindJob, j.ID, ""}, func() { c.jobs[j.ID] = j })
 	}

@@ -12,8 +12,7 @@ import (
 
 // Limits of a list: by the source document, and with the option LatestLimits (P29).
 const (
-	maxListFile    = 5 << 20 // bytes
-	maxTargetsNow  = 1_000_000
+	maxListFile    = 5 << 20  // bytes
 	maxListFileNow = 80 << 20 // a million names of the longest
 )
 
@@ -65,7 +64,7 @@ func (s session) listed(ctx context.Context, url, pack string) ([]string, error)
 	}
 	most, size := simulator.MaxTargets, int64(maxListFile)
 	if product.Rules.NowLimits {
-		most, size = maxTargetsNow, maxListFileNow
+		most, size = simulator.MaxTargetsNow, maxListFileNow
 	}
 	file, err := s.readList(url, size)
 	if err != nil {

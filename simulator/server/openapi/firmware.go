@@ -28,8 +28,9 @@ func generateUpload(p *reader) call {
 	if suffix == "." {
 		suffix = ".bin"
 	}
-	if !slices.Contains(simulator.Suffixes(), suffix) {
-		p.fail(invalid("FileSuffix", "is %q, allowed are %s", suffix, strings.Join(simulator.Suffixes(), " ")))
+	// Which product it is for is not known yet: CreateOTAFirmware knows what its rules allow.
+	if all := simulator.SuffixesNow(); !slices.Contains(all, suffix) {
+		p.fail(invalid("FileSuffix", "is %q, allowed are %s", suffix, strings.Join(all, " ")))
 	}
 	return func(_ context.Context, s session) (answer, error) {
 		u, err := s.uploads.NewUpload(s.now(), suffix)

@@ -17,8 +17,9 @@ import (
 // (protocol section 1).
 type Gateways interface {
 	// Admit checks a sub-device's login: nil, a *ota.GatewayError that the gateway is
-	// told, or any other error, for which it is told to try later. Called by many
-	// goroutines at once.
+	// told, or any other error, for which it is told to try later. A device that may
+	// have sub-devices must never be one: two that took each other in would wait for
+	// each other. Called by many goroutines at once.
 	Admit(ctx context.Context, gateway ota.Device, l ota.SubLogin) error
 	// SubLimits gives how many sub-devices may be logged in over the gateway's
 	// connection, and how many one request may name.
@@ -40,7 +41,7 @@ type sub struct {
 	topics []string // subscribed
 	pace   pace
 
-	turn   sync.Mutex // held while the sink is told something of the device
+	turn   sync.Mutex // held while the device before it leaves, and while the sink is told something of it
 	online bool       // with over guarded by Broker.mu
 	over   bool
 }
@@ -237,6 +238,8 @@ func (s *session) loggedIn() int {
 func (s *session) place(d ota.Device) *sub {
 	b := s.broker
 	u := &sub{gateway: s, device: d, done: make(chan struct{}), pace: newPace(b.config)}
+	u.turn.Lock() // who throws u out meanwhile must not come in before its forerunner is gone
+	defer u.turn.Unlock()
 	b.mu.Lock()
 	old, oldSub := b.sessions[d], b.subs[d]
 	delete(b.sessions, d)

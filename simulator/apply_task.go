@@ -22,7 +22,7 @@ func checkTasks(n int) error {
 // task finds an unfinished task.
 func (c *Cloud) task(id string) *task {
 	for j := range c.running {
-		if t := j.tasks[id]; t != nil {
+		if t := j.tasks[id]; t != nil && !c.foreign(j.Account) {
 			return t
 		}
 	}
@@ -82,7 +82,7 @@ func (c *Cloud) checkReupgrade(t *Task, now Stamp) error {
 	switch {
 	case t.Status != Failed && t.Status != Canceled:
 		return fail(Refused, "Tasks", "task %s is %s: only what has failed or was cancelled starts anew", t.ID, t.Status)
-	case j == nil || d == nil:
+	case j == nil || d == nil || c.foreign(j.Account):
 		return fail(NotFound, "Tasks", "the job or the device of task %s is not there any more", t.ID)
 	case j.tasks[t.ID] != nil:
 		return fail(Refused, "Tasks", "task %s is %s", t.ID, j.tasks[t.ID].Status)

@@ -98,7 +98,7 @@ func (cmd FindCauses) apply(c *Cloud, _ Stamp) (any, error) {
 	out := make([]Cause, len(cmd.Tasks))
 	for i := range cmd.Tasks {
 		j := c.jobs[cmd.Tasks[i].Job]
-		if j == nil {
+		if j == nil || c.foreign(j.Account) {
 			continue
 		}
 		if t := j.tasks[cmd.Tasks[i].ID]; t != nil {

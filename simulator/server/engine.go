@@ -84,7 +84,7 @@ func newEngine(ctx context.Context, st store.Store, opt simulator.Options, send 
 // package store when it could not be stored, ErrStopped; nothing has changed then.
 // After an error of ctx it is not known whether it was carried out.
 func (e *Engine) Do(ctx context.Context, cmd simulator.Command) (any, error) {
-	cmd, err := prepare(cmd)
+	cmd, err := e.prepare(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -128,7 +128,7 @@ type commands struct{ s *Server }
 // Do implements openapi.Engine.
 func (c commands) Do(ctx context.Context, cmd simulator.Command) (any, error) {
 	v, err := c.s.engine.Do(ctx, cmd)
-	if d, ok := cmd.(simulator.SetDeviceDisabled); ok && err == nil && d.Disabled {
+	if d, ok := simulator.Bare(cmd).(simulator.SetDeviceDisabled); ok && err == nil && d.Disabled {
 		c.s.broker.Kick(ota.Device{ProductKey: d.Product, Name: d.Name})
 	}
 	return v, err

@@ -89,7 +89,11 @@ func (as *applies) get(id int64) (*apply, error) {
 	if a := as.byID[id]; a != nil {
 		return a, nil
 	}
-	return nil, business(codeNoApply, "ApplyId: there is no application %d, or it is too long ago", id)
+	return nil, noApply(id)
+}
+
+func noApply(id int64) *Fault {
+	return business(codeNoApply, "ApplyId: there is no application %d, or it is too long ago", id)
 }
 
 // registeredApply gives the application after its devices were made.

@@ -11,6 +11,7 @@ type Key struct {
 	ID      string
 	Secret  string
 	Account string // whose products, devices and packages it reaches
+	Role    Role   // what it may do with them
 }
 
 // Keys finds access keys. Implementations must be safe for concurrent use.

@@ -109,7 +109,7 @@ func readApply(p *reader) int64 { return p.needNumber("ApplyId", 1, math.MaxInt6
 func batchRegisterApply(p *reader) call {
 	product, id := p.need("ProductKey", maxKey), readApply(p)
 	return func(ctx context.Context, s session) (answer, error) {
-		a, err := s.applyOf(product, id)
+		a, err := s.applyOf(ctx, product, id)
 		if err != nil {
 			return nil, err
 		}
@@ -136,8 +136,20 @@ func failedApply(a *apply, why string) *apply {
 	return f
 }
 
-func (s session) applyOf(product string, id int64) (*apply, error) {
+// ownApply gives an application for devices of the caller's.
+func (s session) ownApply(ctx context.Context, id int64) (*apply, error) {
 	a, err := s.applies.get(id)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := do[simulator.Product](ctx, s, simulator.FindProduct{Product: a.product}); err != nil {
+		return nil, noApply(id) // another's is told from none by nothing
+	}
+	return a, nil
+}
+
+func (s session) applyOf(ctx context.Context, product string, id int64) (*apply, error) {
+	a, err := s.ownApply(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -160,8 +172,8 @@ type badDetail struct{ DeviceName, ErrorMsg string }
 
 func queryBatchStatus(p *reader) call {
 	product, id := p.need("ProductKey", maxKey), readApply(p)
-	return func(_ context.Context, s session) (answer, error) {
-		a, err := s.applyOf(product, id)
+	return func(ctx context.Context, s session) (answer, error) {
+		a, err := s.applyOf(ctx, product, id)
 		if err != nil {
 			return nil, err
 		}
@@ -188,13 +200,18 @@ type applyPageAnswer struct {
 func queryApplyPage(p *reader) call {
 	id := readApply(p)
 	pg := p.page(applyPage, maxApplyPage)
-	return func(_ context.Context, s session) (answer, error) {
-		a, err := s.applies.get(id)
+	return func(ctx context.Context, s session) (answer, error) {
+		a, err := s.ownApply(ctx, id)
 		if err != nil {
 			return nil, err
 		}
 		r := &applyPageAnswer{PageSize: pg.Size, Page: pg.Number, PageCount: pg.Count(len(a.devices)), Total: len(a.devices)}
 		r.ApplyDeviceList.ApplyDeviceInfo = cut(a.devices, pg)
+		for i := range r.ApplyDeviceList.ApplyDeviceInfo {
+			if s.who.Role == Reader {
+				r.ApplyDeviceList.ApplyDeviceInfo[i].DeviceSecret = ""
+			}
+		}
 		return r, nil
 	}
 }

@@ -121,7 +121,7 @@ func TestActionsAreThePlatforms(t *testing.T) {
 	}
 	ours := []string{
 		"UpdateProductOTASecurity", "QueryProductOTASecurity", "UpdateProductOTAOptions", "QueryProductOTAOptions",
-		"QueryProductOTAVersions", "QueryDeviceNameListTemplate",
+		"QueryProductOTAVersions", "QueryDeviceNameListTemplate", "ListAuditLog",
 	}
 	client := reflect.TypeFor[*iot.Client]()
 	for _, name := range all {

@@ -20,6 +20,7 @@ type Config struct {
 	Uploads Uploads          // where package files are
 	Now     func() time.Time // nil = time.Now
 	Log     *slog.Logger     // nil = silent
+	PerKey  int              // calls a second that an access key may make; 0 = any number
 }
 
 // Server answers the cloud API at the path "/". It is safe for concurrent use.
@@ -31,6 +32,7 @@ type Server struct {
 	applies *applies
 	seen    *nonces
 	turn    sync.Mutex // held by actions that read what they change
+	pace    *throttle
 	actions map[string]action
 	now     func() time.Time
 	log     *slog.Logger
@@ -43,7 +45,7 @@ func New(c Config) (*Server, error) {
 	}
 	s := &Server{
 		keys: c.Keys, engine: c.Engine, lists: c.Lists, uploads: c.Uploads,
-		applies: newApplies(maxApplyNames), seen: newNonces(maxNonces), actions: actionsByName(),
+		applies: newApplies(maxApplyNames), seen: newNonces(maxNonces), actions: actionsByName(), pace: newThrottle(c.PerKey),
 		now: c.Now, log: c.Log,
 	}
 	if s.now == nil {
@@ -62,6 +64,7 @@ type action struct {
 	name    string
 	room    string // of its error codes
 	changes bool
+	admin   bool // for administrators alone
 	fields  names
 	lists   []string
 	bind    func(p *reader) call
@@ -74,7 +77,9 @@ type call func(ctx context.Context, s session) (answer, error)
 // session is the server as one caller sees it.
 type session struct {
 	*Server
-	who Key
+	who    Key
+	engine Engine      // in the caller's name: see guard
+	lists  store.Lists // the same
 }
 
 // ServeHTTP answers one request.
@@ -83,7 +88,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		hurry(w, time.Now().Add(formTimeout))
 	}
 	id, format := newRequestID(), formatJSON
-	a, f := s.serve(w, r, &format)
+	a, f := s.serve(w, r, id, &format)
 	var err error
 	if f == nil {
 		a.begin(id)
@@ -97,7 +102,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // serve does everything up to the answer. format is set as soon as it is known.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, format *string) (answer, *Fault) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, id string, format *string) (answer, *Fault) {
 	if r.URL.Path != "/" {
 		return nil, gateway(http.StatusNotFound, "InvalidAction.NotFound", "There is nothing at this path: the cloud API is at /.")
 	}
@@ -124,7 +129,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, format *string) (
 	if f != nil {
 		return nil, f
 	}
-	return session{s, who}.act(r.Context(), name, p)
+	if f := s.pace.take(who.ID, s.now()); f != nil {
+		return nil, f
+	}
+	return s.call(r, id, who, name, p)
 }
 
 func formatOf(params map[string]string) (string, *Fault) {

@@ -128,10 +128,20 @@ type commands struct{ s *Server }
 // Do implements openapi.Engine.
 func (c commands) Do(ctx context.Context, cmd simulator.Command) (any, error) {
 	v, err := c.s.engine.Do(ctx, cmd)
-	if d, ok := simulator.Bare(cmd).(simulator.SetDeviceDisabled); ok && err == nil && d.Disabled {
-		c.s.broker.Kick(ota.Device{ProductKey: d.Product, Name: d.Name})
+	if err != nil {
+		return v, err
 	}
-	return v, err
+	switch done := simulator.Bare(cmd).(type) {
+	case simulator.SetDeviceDisabled:
+		if done.Disabled {
+			c.s.broker.Kick(ota.Device{ProductKey: done.Product, Name: done.Name})
+		}
+	case simulator.DeleteDevice:
+		if d := (ota.Device{ProductKey: done.Product, Name: done.Name}); !c.s.broker.KickSub(d, ota.GatewayDeleted) {
+			c.s.broker.Kick(d)
+		}
+	}
+	return v, nil
 }
 
 // Do carries out a command, as Engine.Do does.

@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
-
-	"github.com/leapslot/ota"
 )
 
 // state is everything that is stored of a cloud, as Load would read it.
@@ -55,118 +53,21 @@ func (c *Cloud) sortedProducts() []*product {
 	return out
 }
 
-// town is a world driven at random, with what it has to remember to judge it.
-type town struct {
-	*world
-	rt       *rapid.T
-	informed map[string]bool // device and version that were reported
-	pushedAt map[string][]int64
-	ended    map[string]Task
-	jobs     []string
-	packages []string
-}
-
-const townDevices = 6
-
-func newTown(rt *rapid.T, t *testing.T) *town {
-	w := newWorld(t, townDevices)
-	w.cloud.Commit()
-	return &town{world: w, rt: rt, informed: map[string]bool{}, pushedAt: map[string][]int64{}, ended: map[string]Task{}}
-}
-
-func (w *town) device() string {
-	return "d" + itoa(rapid.IntRange(1, townDevices).Draw(w.rt, "device"))
-}
-
-// act does something at random, without committing it.
-func (w *town) act() {
-	switch rapid.IntRange(0, 11).Draw(w.rt, "act") {
-	case 0:
-		cmd := w.full(fmt.Sprint("p", rapid.IntRange(0, 99).Draw(w.rt, "name")))
-		cmd.Version = rapid.SampledFrom([]string{"2.0", "3.0"}).Draw(w.rt, "version")
-		cmd.NeedToVerify = rapid.Bool().Draw(w.rt, "verify")
-		w.apply(cmd)
-	case 1, 2:
-		if len(w.packages) > 0 {
-			w.apply(w.anyBatch())
-		}
-	case 3:
-		if len(w.packages) > 0 {
-			w.apply(CreateVerifyJob{Package: w.anyPackage(), Devices: []string{w.device()}, TimeoutMinutes: rapid.IntRange(0, 3).Draw(w.rt, "timeout")})
-		}
-	case 4:
-		if len(w.jobs) > 0 {
-			w.apply(CancelTasksByJob{
-				Job:    rapid.SampledFrom(w.jobs).Draw(w.rt, "job"),
-				Queued: rapid.Bool().Draw(w.rt, "queued"), Notified: rapid.Bool().Draw(w.rt, "notified"), InProgress: true,
-			})
-		}
-	case 5, 6:
-		w.cloud.Happen(Online{w.dev(w.device())}, w.now)
-	case 7:
-		w.cloud.Happen(Offline{w.dev(w.device())}, w.now)
-	case 8:
-		name, v := w.device(), rapid.SampledFrom([]string{"1.0", "2.0", "3.0", "0.1"}).Draw(w.rt, "version")
-		w.informed[name+" "+v] = true
-		w.cloud.Happen(Informed{w.dev(name), "", v}, w.now)
-	case 9, 10:
-		step := ota.Step(rapid.IntRange(-5, 100).Draw(w.rt, "step"))
-		w.cloud.Happen(Progressed{w.dev(w.device()), "", step, ""}, w.now)
-	case 11:
-		w.cloud.Happen(Asked{Device: w.dev(w.device()), Reply: Reply{ota.TopicGetReply, "1"}}, w.now)
-	}
-}
-
-func (w *town) anyPackage() string { return rapid.SampledFrom(w.packages).Draw(w.rt, "package") }
-
-func (w *town) anyBatch() Command {
-	cmd := CreateStaticJob{
-		Package: w.anyPackage(), Target: TargetAll,
-		TimeoutMinutes:   rapid.IntRange(0, 3).Draw(w.rt, "timeout"),
-		MaximumPerMinute: 10,
-		Overwrite:        OverwriteMode(rapid.IntRange(1, 2).Draw(w.rt, "overwrite")),
-	}
-	if rapid.Bool().Draw(w.rt, "retry") {
-		cmd.RetryCount = rapid.SampledFrom(RetryCounts()).Draw(w.rt, "count")
-		cmd.RetryMinutes = rapid.SampledFrom([]int{0, 10}).Draw(w.rt, "interval")
-	}
-	if rapid.IntRange(0, 4).Draw(w.rt, "scheduled") == 0 {
-		cmd.Start = At(w.now.Add(10 * time.Minute))
-		cmd.Finish = cmd.Start.Add(time.Hour)
-	}
-	return cmd
-}
-
-// apply remembers what was made; a refused command must have changed nothing.
-func (w *town) apply(cmd Command) {
-	before := w.cloud.Changes().Rows()
-	v, err := w.cloud.Apply(cmd, w.now)
-	if err != nil {
-		if after := w.cloud.Changes().Rows(); after != before {
-			w.rt.Fatalf("%T was refused (%v) and changed %d rows", cmd, err, after-before)
-		}
-		return
-	}
-	switch v := v.(type) {
-	case Package:
-		w.packages = append(w.packages, v.ID)
-	case Job:
-		w.jobs = append(w.jobs, v.ID)
-	}
-}
-
 // save commits, and judges what was stored and sent.
 func (w *town) save() {
 	for _, t := range w.cloud.Changes().Tasks {
 		w.judge(t)
 	}
+	clear(w.revived)
 	w.cloud.Commit()
+	w.log = append(append(w.log, w.batch...), input{end: "commit"})
+	w.batch = nil
 	for _, p := range w.cloud.TakePushes() {
 		if p.Empty {
 			continue
 		}
 		if t := p.Task; t.NotifiedAt == At(w.now) && t.Phase == PhaseNotified { // for the first time in this attempt
-			key := fmt.Sprint(t.ID, t.Attempt)
+			key := fmt.Sprint(t.ID, t.Attempt, t.NotifiedAt)
 			if len(w.pushedAt[key]) == 0 {
 				w.pushedAt[key] = []int64{1}
 				w.pushedAt[t.Job] = append(w.pushedAt[t.Job], w.now.UnixNano())
@@ -175,14 +76,52 @@ func (w *town) save() {
 	}
 }
 
+// undo takes the batch back. Who is online is not taken back.
+func (w *town) undo() {
+	w.cloud.Undo()
+	clear(w.revived)
+	for _, in := range w.batch {
+		switch in.ev.(type) {
+		case Online, Offline:
+			w.log = append(w.log, in)
+		}
+	}
+	w.log = append(w.log, input{end: "undo"})
+	w.batch = nil
+}
+
+// replay: the same inputs at the same times come to the same state, without those that
+// were undone.
+func (w *town) replay() {
+	again := newWorld(w.t, townDevices)
+	again.do(CreateModule{Product: again.product, Name: "mcu"})
+	for _, in := range w.log {
+		switch {
+		case in.cmd != nil:
+			_, _ = again.cloud.Apply(in.cmd, in.at)
+		case in.ev != nil:
+			again.cloud.Happen(in.ev, in.at)
+		case in.end == "tick":
+			again.cloud.Tick(in.at)
+		case in.end == "undo":
+			again.cloud.Undo()
+		default:
+			again.cloud.Commit()
+		}
+	}
+	if diff := cmp.Diff(w.cloud.state(), again.cloud.state()); diff != "" {
+		w.rt.Fatalf("replayed (-cloud +replay):\n%s", diff)
+	}
+}
+
 func (w *town) judge(t Task) {
-	if old, ok := w.ended[t.ID]; ok {
+	if old, ok := w.ended[t.ID]; ok && !w.revived[t.ID] {
 		w.rt.Fatalf("%s had ended as %s (%s) and is %s now", t.ID, old.Status, old.Reason, t.Status) // P51
 	}
-	if !t.Status.Active() {
+	if delete(w.ended, t.ID); !t.Status.Active() {
 		w.ended[t.ID] = t
 	}
-	if t.Status == Succeeded && !w.informed[t.Device.Name+" "+t.Version] {
+	if t.Status == Succeeded && !w.informed[t.Device.Name+" "+t.Module+" "+t.Version] {
 		w.rt.Fatalf("%s succeeded and %s never reported %s", t.ID, t.Device.Name, t.Version) // P45
 	}
 	if (t.Phase == PhaseOver) == t.Status.Active() {
@@ -196,10 +135,14 @@ func (w *town) check() {
 	busy := map[string]string{}
 	counts := map[string]Counts{}
 	for _, t := range s.Tasks {
-		if other := busy[t.Device.Name]; other != "" {
-			w.rt.Fatalf("%s has the active tasks %s and %s", t.Device.Name, other, t.ID) // P24
+		key := t.Device.Name // P24
+		if w.modular {
+			key += " " + t.Module
 		}
-		busy[t.Device.Name] = t.ID
+		if other := busy[key]; other != "" {
+			w.rt.Fatalf("%s has the active tasks %s and %s", key, other, t.ID)
+		}
+		busy[key] = t.ID
 		n := counts[t.Job]
 		*n.of(t.Status)++
 		counts[t.Job] = n
@@ -209,16 +152,41 @@ func (w *town) check() {
 		*n.of(t.Status)++
 		counts[t.Job] = n
 	}
+	watching := 0
 	for _, j := range s.Jobs {
 		if j.Counts != counts[j.ID] {
 			w.rt.Fatalf("job %s counts %+v, its tasks are %+v", j.ID, j.Counts, counts[j.ID])
 		}
-		if j.Status.Over() != (j.Counts.Active() == 0) {
+		if j.Status.Over() != (j.Counts.Active() == 0 && !j.Watching) {
 			w.rt.Fatalf("job %s is %s with %+v", j.ID, j.Status, j.Counts)
 		}
-		if n := mostIn(w.pushedAt[j.ID]); n > j.Policy.MaximumPerMinute {
-			w.rt.Fatalf("job %s pushed to %d devices in 60 s, allowed are %d", j.ID, n, j.Policy.MaximumPerMinute) // P34
+		if n := mostIn(w.pushedAt[j.ID]); n > j.rate() {
+			w.rt.Fatalf("job %s pushed to %d devices in 60 s, allowed are %d", j.ID, n, j.rate()) // P34
 		}
+		if j.Watching {
+			watching++
+		}
+	}
+	w.checkDevices(s, watching)
+}
+
+// checkDevices looks at what follows from the devices: statistics, timers, strategies.
+func (w *town) checkDevices(s *State, watching int) {
+	versions := map[moduleVersion]int{}
+	for _, d := range s.Devices {
+		for _, v := range d.Versions {
+			versions[moduleVersion{v.Module, v.Version}]++ // P6
+		}
+		if have := w.cloud.findDevice(d.Device); have.timer != d.judgeAt() {
+			w.rt.Fatalf("%s wakes up at %d, its report settles at %d", d.Name, have.timer, d.judgeAt())
+		}
+	}
+	pr := w.cloud.products[w.product]
+	if diff := cmp.Diff(versions, pr.versions, cmp.AllowUnexported(moduleVersion{})); diff != "" {
+		w.rt.Fatalf("versions (-devices +counted):\n%s", diff)
+	}
+	if len(pr.watching) != watching {
+		w.rt.Fatalf("%d strategies are on, %d are watched", watching, len(pr.watching))
 	}
 }
 
@@ -230,12 +198,12 @@ func TestPropertyTown(t *testing.T) {
 		for range rapid.IntRange(1, 60).Draw(rt, "batches") {
 			before := w.cloud.state()
 			packages, jobs, said := len(w.packages), len(w.jobs), cloneSet(w.informed)
-			w.cloud.Tick(w.now)
+			w.tick()
 			for range rapid.IntRange(1, 4).Draw(rt, "acts") {
 				w.act()
 			}
 			if rapid.IntRange(0, 4).Draw(rt, "fails") == 0 {
-				w.cloud.Undo()
+				w.undo()
 				if diff := cmp.Diff(before, w.cloud.state()); diff != "" {
 					rt.Fatalf("Undo left (-before +after):\n%s", diff)
 				}
@@ -245,14 +213,16 @@ func TestPropertyTown(t *testing.T) {
 				w.save()
 			}
 			w.check()
-			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90_000).Draw(rt, "ms")) * time.Millisecond)
-			w.cloud.Tick(w.now)
+			w.now = w.now.Add(time.Duration(rapid.SampledFrom([]int{0, 100, 500, 1000, 5000, 30_000, 90_000}).Draw(rt, "ms")) * time.Millisecond)
+			w.tick()
 			w.save()
 			w.check()
 			if next := w.cloud.Next(); !next.IsZero() && !next.After(w.now) {
 				rt.Fatalf("after a tick something is still due at %v, it is %v", next, w.now)
 			}
 		}
+		w.sameAfterLoad()
+		w.replay()
 	})
 }
 

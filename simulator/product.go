@@ -79,6 +79,11 @@ type Version struct {
 type More struct {
 	Matches []Match  `json:",omitempty"`
 	Groups  []string `json:",omitempty"` // ids of the groups it is in
+
+	// Gateway is what the device is a sub-device of, and Subs are the sub-devices of a
+	// gateway, in the order they were taken in. The relation holds while both say so.
+	Gateway *ota.Device  `json:",omitempty"`
+	Subs    []ota.Device `json:",omitempty"`
 }
 
 // Match is how often a device has matched a dynamic batch.

@@ -19,8 +19,13 @@ type Rules struct {
 	TimeoutOnce bool
 	// NowLimits are the limits of later documents: more suffixes of package files (P3),
 	// CSV lists of 1,000,000 rows (P29), a device matches a dynamic batch at most 10
-	// times.
+	// times, a gateway has 2,000 sub-devices and logs 50 in at once.
 	NowLimits bool
+
+	// Registration gives a registered device its secret for the product's, until it has
+	// signed in for the first time; NewRegistration lets a device that is not registered
+	// do so, and gives it a token (protocol section 1).
+	Registration, NewRegistration bool
 }
 
 // RulesNow are the rules as the documents have them now.

@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +15,6 @@ import (
 	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/server/openapi"
 )
-
-// uploadAction is the one action that --file belongs to.
-const uploadAction = "GenerateOTAUploadURL"
 
 // callTimeout bounds a call of the cloud API. An upload is not bounded.
 const callTimeout = time.Minute
@@ -46,7 +41,8 @@ that begins with -- is written as --Param=VALUE.
 
   --endpoint URL        of the API (or ` + endpointEnv + `)
   --access-key ID:SECRET  (or ` + accessKeyEnv + `)
-  --file PATH           with ` + uploadAction + `: uploads the file at once
+  --file PATH           with ` + uploadAction + ` or ` + listAction + `: uploads the
+                        file, a package or a list of devices, at once
   --timeout DURATION    of the call, default ` + callTimeout.String(),
 		Example: `  otasim cloud CreateProduct --endpoint http://127.0.0.1:8080 --access-key id:secret --ProductName lamp
   otasim cloud ` + uploadAction + ` --file rootfs.bin ...
@@ -148,10 +144,10 @@ func (c *cloudCall) complete(own map[string]string, given map[string][]string) (
 		return err
 	}
 	if c.file = own["file"]; c.file != "" {
-		if c.action != uploadAction {
-			return usagef("cloud: --file belongs to %s (call that first, then pass its FirmwareUrl)", uploadAction)
+		if c.action != uploadAction && c.action != listAction {
+			return usagef("cloud: --file belongs to %s and %s (call one of them first, then pass its FirmwareUrl or FileUrl)", uploadAction, listAction)
 		}
-		if c.params["FileSuffix"] == "" {
+		if c.action == uploadAction && c.params["FileSuffix"] == "" {
 			c.params["FileSuffix"] = suffixOf(c.file)
 		}
 	}
@@ -181,7 +177,7 @@ func flatten(action string, given map[string][]string) (map[string]string, error
 // "bin" for a name that has none.
 func suffixOf(name string) string {
 	best := ".bin"
-	for _, s := range simulator.Suffixes() {
+	for _, s := range simulator.SuffixesNow() {
 		if strings.HasSuffix(strings.ToLower(name), s) && (len(s) > len(best) || best == ".bin") {
 			best = s
 		}
@@ -208,31 +204,12 @@ func (c *cloudCall) run(ctx context.Context, out io.Writer) error {
 		return advised(err)
 	}
 	if file != nil {
-		if err := upload(ctx, file, answer); err != nil {
+		if err := upload(ctx, c.action, file, answer); err != nil {
 			return err
 		}
 	}
 	_, err = fmt.Fprintf(out, "%s\n", answer)
 	return err
-}
-
-// upload sends the file with the form of the answer.
-func upload(ctx context.Context, file *os.File, answer json.RawMessage) error {
-	var form struct{ Data openapi.UploadForm }
-	if err := json.Unmarshal(answer, &form); err != nil || form.Data.Host == "" {
-		return fmt.Errorf("%s: the answer has no form to upload with (is this an otasim?)", uploadAction)
-	}
-	info, err := file.Stat()
-	if err != nil {
-		return fmt.Errorf("cloud: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("cloud: %s is no regular file (give --file a file)", filepath.Base(file.Name()))
-	}
-	if err := openapi.Upload(ctx, form.Data, file, info.Size()); err != nil {
-		return fmt.Errorf("%s: %w (a form is valid for one minute: try again)", uploadAction, err)
-	}
-	return nil
 }
 
 // advised adds what to do to a refusal.
@@ -264,6 +241,12 @@ func advice(code string) string {
 		return "ListOTAFirmware lists the packages"
 	case code == "iot.ota.NotExistedJob":
 		return "ListOTAJobByFirmware lists the jobs of a package"
+	case code == "iot.ota.NotExistedTask":
+		return "ListOTATaskByJob lists the tasks of a job"
+	case code == "iot.group.NotExistedGroup":
+		return "QueryDeviceGroupList lists the groups of devices"
+	case code == "iot.ota.InvalidDeviceList":
+		return "correct these rows and upload the file again with " + listAction
 	case strings.Contains(code, ".AlreadyExisted"):
 		return "choose another name"
 	case strings.HasPrefix(code, "iot.common."):

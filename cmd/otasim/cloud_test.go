@@ -35,6 +35,8 @@ func TestParseCloudCall(t *testing.T) {
 		{args: []string{uploadAction, "--file", "a/root.TAR.GZ"}, action: uploadAction, params: map[string]string{"FileSuffix": "tar.gz"}},
 		{args: []string{uploadAction, "--file", "root.img"}, action: uploadAction, params: map[string]string{"FileSuffix": "bin"}},
 		{args: []string{uploadAction, "--file", "x.gz", "--FileSuffix", "zip"}, action: uploadAction, params: map[string]string{"FileSuffix": "zip"}},
+		{args: []string{uploadAction, "--file", "x.tar.xz"}, action: uploadAction, params: map[string]string{"FileSuffix": "tar.xz"}},
+		{args: []string{listAction, "--file", "devices.csv"}, action: listAction, params: map[string]string{}},
 		{wrong: "no action"},
 		{args: []string{"X", "Y"}, wrong: "second action"},
 		{args: []string{"X", "--A"}, wrong: "--A has no value"},
@@ -100,6 +102,7 @@ func FuzzParseCloudCall(f *testing.F) {
 func TestAdvice(t *testing.T) {
 	for code, text := range map[string]string{
 		"MissingProductKey": "--ProductKey VALUE", "SignatureDoesNotMatch": "secret", "InvalidTimeStamp.Expired": "clock",
+		"iot.ota.InvalidDeviceList": listAction, "iot.group.NotExistedGroup": "QueryDeviceGroupList", "iot.ota.NotExistedTask": "ListOTATaskByJob",
 		"iot.common.InvalidParameter": "another value", "iot.system.SystemException": "log", "new": "documentation",
 	} {
 		err := advised(&openapi.CallError{Action: "A", Code: code, Message: "m"})

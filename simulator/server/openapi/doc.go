@@ -10,17 +10,42 @@
 //
 // The promise: only a request signed with a known access key within the last
 // quarter of an hour, and never seen before, reaches an action. What a request
-// leaves unclear (a parameter twice, an ability that is not built yet) is refused
-// rather than guessed.
+// leaves unclear (a parameter twice, an ability that there is not) is refused rather
+// than guessed.
 //
 // Trust: whoever holds an access key may do everything that its account may. What
 // is not signed is read only as far as is needed to check the signature, within
 // fixed limits.
 //
-// Two actions are ours, because the platform has the switch of rule P7 in its
-// console only: UpdateProductOTASecurity (ProductKey, Enable) and
-// QueryProductOTASecurity (ProductKey) answer with Data {ProductKey, Enable,
-// PublicKey}; the key is what devices verify digestsign with, as PEM.
+// Answered is every OTA action of the platform, and the actions about products,
+// devices and groups that go with them: Actions lists them, table says which
+// parameters are lists and what a command's fields are called.
+//
+// Some actions are ours, because the platform has what they do in its console only:
+//
+//   - UpdateProductOTASecurity (ProductKey, Enable), QueryProductOTASecurity
+//     (ProductKey): secure upgrade (P7). Data {ProductKey, Enable, PublicKey}; the key
+//     is what devices verify digestsign with, as PEM.
+//   - QueryProductOTAVersions (ProductKey, ModuleName): how many devices run which
+//     version (P6). Data.VersionInfo [{ModuleName, ModuleVersion, DeviceCount}].
+//   - QueryDeviceNameListTemplate: the CSV file to fill in with devices (P29). Data
+//     {FileName, Content}.
+//   - UpdateProductOTAOptions, QueryProductOTAOptions (ProductKey): which rule holds
+//     where the source contradicts itself or later documents changed one. Data, and
+//     the parameters, each true or false, those left out stay as they are: OneDynamic
+//     (one dynamic batch of a package, not of each source version; P22), NeedProgress
+//     (success wants progress 100 too; P45), TaskPerModule (a device may have a task
+//     of each module; P24), TolerateSource (the source version reported while
+//     upgrading is no failure; P48), TimeoutOnce (the timeout runs from the first
+//     attempt's progress; P37), LatestLimits (P3, P29, gateways), Registration and
+//     NewRegistration (devices that ask for their secret). Latest=true sets them all to
+//     what the platform does now, Latest=false to the source, but for registrations.
+//   - ListAuditLog, for administrators: who changed what, when, from where.
+//
+// QueryOTAJob also answers with the variable rate that UpdateOTAJob has set, in the
+// latter's names. In UpdateOTAJob, what a job was made with for good (UpgradeType,
+// TargetSelection, SrcVersionList, Tags) may be said again, and must be the same.
+// Groups are those that devices are put into by hand, LINK_PLATFORM.
 //
 // We are more lenient than the platform in three places: a list of one item may be
 // given under its bare name, ProductKey may be left out where another id says

@@ -197,8 +197,9 @@ func TestProductOptions(t *testing.T) {
 	}
 	same(t, "one", options{ProductKey: key, OneDynamic: true}, set(map[string]string{"OneDynamic": "true"}))
 	same(t, "another", options{ProductKey: key, OneDynamic: true, NeedProgress: true}, set(map[string]string{"NeedProgress": "true"}))
-	same(t, "latest", options{ProductKey: key, NeedProgress: true, TaskPerModule: true, TolerateSource: true, LatestLimits: true}, set(map[string]string{"Latest": "true", "TimeoutOnce": "false", "NeedProgress": "true"}))
-	same(t, "the source's", options{ProductKey: key}, set(map[string]string{"Latest": "false"}))
+	set(map[string]string{"Registration": "true", "NewRegistration": "false"})
+	same(t, "latest", options{Registration: true, ProductKey: key, NeedProgress: true, TaskPerModule: true, TolerateSource: true, LatestLimits: true}, set(map[string]string{"Latest": "true", "TimeoutOnce": "false", "NeedProgress": "true"}))
+	same(t, "the source's", options{Registration: true, ProductKey: key}, set(map[string]string{"Latest": "false"}))
 	for name, want := range map[string]string{"Other": "MissingLatest", "OneDynamic": codeInvalid} {
 		err := tw.ours("UpdateProductOTAOptions", map[string]string{"ProductKey": key, name: "maybe"}, nil)
 		if err == nil || !contains(err.Error(), want) {

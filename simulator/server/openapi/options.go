@@ -12,6 +12,7 @@ type options struct {
 	ProductKey                                string
 	OneDynamic, NeedProgress, TaskPerModule   bool
 	TolerateSource, TimeoutOnce, LatestLimits bool
+	Registration, NewRegistration             bool
 }
 
 func optionsOf(p simulator.Product) answer {
@@ -19,35 +20,56 @@ func optionsOf(p simulator.Product) answer {
 	return data(options{
 		ProductKey: p.Key, OneDynamic: r.OneDynamic, NeedProgress: r.NeedProgress, TaskPerModule: r.TaskPerModule,
 		TolerateSource: r.TolerateSource, TimeoutOnce: r.TimeoutOnce, LatestLimits: r.NowLimits,
+		Registration: r.Registration, NewRegistration: r.NewRegistration,
 	})
 }
 
+// option is a rule of a product by its parameter's name.
+type option struct {
+	name string
+	of   func(*simulator.Rules) *bool
+}
+
+func allOptions() []option {
+	return []option{
+		{"OneDynamic", func(r *simulator.Rules) *bool { return &r.OneDynamic }},
+		{"NeedProgress", func(r *simulator.Rules) *bool { return &r.NeedProgress }},
+		{"TaskPerModule", func(r *simulator.Rules) *bool { return &r.TaskPerModule }},
+		{"TolerateSource", func(r *simulator.Rules) *bool { return &r.TolerateSource }},
+		{"TimeoutOnce", func(r *simulator.Rules) *bool { return &r.TimeoutOnce }},
+		{"LatestLimits", func(r *simulator.Rules) *bool { return &r.NowLimits }},
+		{"Registration", func(r *simulator.Rules) *bool { return &r.Registration }},
+		{"NewRegistration", func(r *simulator.Rules) *bool { return &r.NewRegistration }},
+	}
+}
+
 // updateOptions changes the options that are given and keeps the others. Latest=true
-// begins with all rules as the platform has them now, Latest=false with the source's.
+// begins with all rules as the platform has them now, Latest=false with the source's;
+// neither is about registrations.
 func updateOptions(p *reader) call {
-	key := p.need("ProductKey", maxKey)
-	latest, isGiven := p.yes("Latest", false), p.has("Latest")
-	names := []string{"OneDynamic", "NeedProgress", "TaskPerModule", "TolerateSource", "TimeoutOnce", "LatestLimits"}
-	some := isGiven
-	for _, name := range names {
-		some = some || p.has(name)
+	const latest = "Latest"
+	key, now, some := p.need("ProductKey", maxKey), p.yes(latest, false), p.has(latest)
+	for _, o := range allOptions() {
+		p.yes(o.name, false) // finds what is neither true nor false
+		some = some || p.has(o.name)
 	}
 	if !some {
-		p.fail(missing("Latest"))
+		p.fail(missing(latest))
 	}
 	set := func(r simulator.Rules) simulator.Rules {
-		if isGiven {
-			r = simulator.Rules{}
-			if latest {
-				r = simulator.RulesNow()
+		if p.has(latest) {
+			base := simulator.Rules{}
+			if now {
+				base = simulator.RulesNow()
 			}
+			base.Registration, base.NewRegistration = r.Registration, r.NewRegistration
+			r = base
 		}
-		for i, to := range []*bool{&r.OneDynamic, &r.NeedProgress, &r.TaskPerModule, &r.TolerateSource, &r.TimeoutOnce, &r.NowLimits} {
-			*to = p.yes(names[i], *to)
+		for _, o := range allOptions() {
+			*o.of(&r) = p.yes(o.name, *o.of(&r))
 		}
 		return r
 	}
-	set(simulator.Rules{}) // finds what is no true or false
 	return func(ctx context.Context, s session) (answer, error) {
 		s.turn.Lock() // what is read is what is changed
 		defer s.turn.Unlock()

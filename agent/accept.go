@@ -2,7 +2,10 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/leapslot/ota"
 )
 
 // archiveOverhead is the part of an image that an archive of it may be larger by.
@@ -18,9 +21,20 @@ func (a *Agent) accept(_ context.Context, u *Update) error {
 	if len(n.Files) != 1 {
 		return fmt.Errorf("a package of %d files cannot be installed into a slot", len(n.Files))
 	}
-	if _, _, ok := a.streams(); n.Stream != nil && !ok {
-		return fmt.Errorf("a download over MQTT is not possible with this agent: choose HTTPS for the package")
+	if err := a.canFetch(n); err != nil {
+		return err
 	}
+	return a.countTry(n)
+}
+
+func (a *Agent) canFetch(n ota.Notice) error {
+	if _, _, ok := a.streams(); n.Stream != nil && !ok {
+		return errors.New("a download over MQTT is not possible with this agent: choose HTTPS for the package")
+	}
+	return nil
+}
+
+func (a *Agent) countTry(n ota.Notice) error {
 	if tries := a.rec.count(n); tries > a.cfg.Attempts {
 		return fmt.Errorf("version %s failed here %d times, the bound is %d: make a new version", n.Version, tries-1, a.cfg.Attempts)
 	}

@@ -64,7 +64,7 @@ func New(cfg Config) (*Agent, error) {
 	cfg.setDefaults()
 	a := &Agent{cfg: cfg, versions: map[string]string{}, nextID: firstMessageID(), errands: make(chan errand), checkpointBytes: checkpointBytes}
 	for _, m := range cfg.Modules {
-		if !m.ReportOnly {
+		if m.system() {
 			a.system = m
 		}
 	}
@@ -237,6 +237,11 @@ func (a *Agent) begin(n ota.Notice) {
 		"bytes", n.TotalSize(), "patch", n.IsDiff)
 	a.rec.Update = &Update{Notice: n, From: a.versions[n.Module], Stage: Accept,
 		Target: a.spare.Name(), Kept: a.running.Name()}
+	if f := a.folder(a.rec.Update); f != nil {
+		u := a.rec.Update
+		u.Folder, u.Target = true, ""
+		u.Kept, _ = f.Version() // a link that cannot be read leads nowhere: there is nothing to return to
+	}
 	a.meter = meter{}
 	if err := a.save(); err != nil {
 		a.rec.Update.Fail = &Failure{ota.StepUpgradeFailed, err.Error()}
@@ -271,7 +276,7 @@ func (a *Agent) readVersions(ctx context.Context) {
 			a.versions[m.Name] = v
 			continue
 		}
-		a.versions[m.Name] = m.Version
+		a.versions[m.Name] = a.installed(m)
 		if im, ok := a.rec.Images[a.running.Name()]; ok && im.Version != "" && m.Name == a.system.Name {
 			a.versions[m.Name] = im.Version
 		}

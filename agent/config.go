@@ -76,10 +76,18 @@ type Module struct {
 	// is sick.
 	ReadVersion func(context.Context) (string, error)
 	// ReportOnly marks a module whose version is reported and that this agent
-	// does not upgrade. Exactly one module of a device is not ReportOnly: the
-	// system in the slots.
+	// does not upgrade.
 	ReportOnly bool
+	// Folder, when set, is where a module of files lives. Exactly one module of a
+	// device is neither ReportOnly nor in a folder: the system in the slots.
+	Folder *Folder
+	// Restart has whoever uses the files in Folder take up those of a version, and
+	// says whether that went well; nil: nobody has to. It is bounded by
+	// HealthTimeout and may be called more than once for the same version.
+	Restart func(ctx context.Context, version string) error
 }
+
+func (m Module) system() bool { return !m.ReportOnly && m.Folder == nil }
 
 // Config is what an agent is made of. The interfaces and Slots, Modules and
 // BootID are required.
@@ -136,7 +144,10 @@ func (c *Config) check() error {
 				return fmt.Errorf("agent: module %s: %w", m.Name, err)
 			}
 		}
-		if !m.ReportOnly {
+		if m.ReportOnly && m.Folder != nil {
+			return fmt.Errorf("agent: module %s has a folder to be upgraded in, and is never upgraded", m.Name)
+		}
+		if m.system() {
 			systems++
 		}
 	}

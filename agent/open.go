@@ -15,14 +15,14 @@ type body interface {
 	Validator() string
 }
 
-// open begins the download of an update's package at an offset, over HTTP or over
-// MQTT as it was announced.
-func (a *Agent) open(ctx context.Context, u *Update, from int64) (body, error) {
-	f := u.Notice.Files[0]
+// openFile begins the download of a file of an update's package at an offset, over
+// HTTP or over MQTT as it was announced.
+func (a *Agent) openFile(ctx context.Context, u *Update, i int, from int64) (body, error) {
+	f := u.Notice.Files[i]
 	if u.Notice.Stream == nil {
 		return a.cfg.Downloads.Open(ctx, fetch.Request{
 			URL: f.URL, Size: f.Size, Offset: from, Validator: u.Validator,
-			Fresh: func(ctx context.Context) (string, error) { return a.freshURL(ctx, u) },
+			Fresh: func(ctx context.Context) (string, error) { return a.freshURL(ctx, u, i) },
 		})
 	}
 	downloads, blocks, ok := a.streams()
@@ -45,14 +45,14 @@ func (a *Agent) streams() (Streams, fetch.Blocks, bool) {
 // errOther: the update begins anew when the cloud sends it again.
 var errOther = errors.New("the cloud has it downloaded in another way now")
 
-func (a *Agent) freshURL(ctx context.Context, u *Update) (string, error) {
+func (a *Agent) freshURL(ctx context.Context, u *Update, i int) (string, error) {
 	if err := a.fresh(ctx, u); err != nil {
 		return "", err
 	}
 	if u.Notice.Stream != nil {
 		return "", errOther
 	}
-	return u.Notice.Files[0].URL, nil
+	return u.Notice.Files[i].URL, nil
 }
 
 func (a *Agent) freshStream(ctx context.Context, u *Update) (ota.Stream, error) {

@@ -137,7 +137,7 @@ func (p *pull) openDigests() (err error) {
 func (p *pull) openSource(ctx context.Context) error {
 	u := p.u
 	from := p.a.spoolEnd(u)
-	body, err := p.a.open(ctx, u, from)
+	body, err := p.a.openFile(ctx, u, 0, from)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,7 @@ type Update struct {
 	Stage  Stage      `json:"stage"`
 	Target string     `json:"target"`           // the slot that is written
 	Kept   string     `json:"kept"`             // the slot to return to
+	Folder bool       `json:"folder,omitempty"` // the module lives in a folder: Kept is a version, Target empty
 	BootID string     `json:"boot,omitempty"`   // the boot in which the switch was made
 	Stalls int        `json:"stalls,omitempty"` // starts of the agent since the last progress
 

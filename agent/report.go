@@ -39,7 +39,7 @@ func (u *Update) percent(bytes int64) int {
 	if u.Notice.IsDiff {
 		share = patchFetched
 	}
-	return int(bytes * share / max(u.Notice.Files[0].Size, 1))
+	return int(bytes * share / max(u.Notice.TotalSize(), 1))
 }
 
 func (a *Agent) progress(u *Update, percent int) {

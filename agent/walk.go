@@ -19,7 +19,7 @@ func (a *Agent) resume() error {
 	if u == nil {
 		return nil
 	}
-	r, known := rowOf(u.Stage)
+	r, known := a.row(u)
 	u.Stalls++
 	a.meter.now = u.percent(max(u.Mark.In, u.Mark.Spooled))
 	if !u.Stage.before(Switch) {
@@ -27,7 +27,13 @@ func (a *Agent) resume() error {
 	}
 	a.cfg.Log.Info("update goes on", "module", u.Notice.Module, "to", u.Notice.Version, "stage", u.Stage, "interruptions", u.Stalls)
 	switch {
-	case known && u.Stage.before(Switch) && (u.Kept != a.running.Name() || u.Target != a.spare.Name()):
+	case u.Folder && a.folder(u) == nil:
+		u.Fail = &Failure{ota.StepUpgradeFailed, fmt.Sprintf("module %s has no folder any more", u.Notice.Module)}
+		u.Stage = Report
+	case known && u.Folder && u.Stalls > maxStalls && u.Stage == Prove:
+		u.Fail = &Failure{r.fails, fmt.Sprintf("interrupted %d times in a row while at %s", u.Stalls, u.Stage)}
+		u.Stage = r.then
+	case known && !u.Folder && u.Stage.before(Switch) && (u.Kept != a.running.Name() || u.Target != a.spare.Name()):
 		// Somebody switched slots in between: what was the spare slot may be the
 		// one that runs now.
 		u.Fail = &Failure{ota.StepUpgradeFailed, fmt.Sprintf("it began in slot %s, now slot %s runs", u.Kept, a.running.Name())}
@@ -50,7 +56,7 @@ func (a *Agent) resume() error {
 func (a *Agent) walk(ctx context.Context) error {
 	for a.rec.Update != nil {
 		u := a.rec.Update
-		r, ok := rowOf(u.Stage)
+		r, ok := a.row(u)
 		if !ok {
 			return fmt.Errorf("no stage %q", u.Stage)
 		}

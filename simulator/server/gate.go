@@ -58,6 +58,10 @@ func (g *gate) Offline(d ota.Device) {
 // Uplink implements broker.Sink. A message that cannot be read is counted and
 // dropped: a broken device is not told, and nobody else notices.
 func (g *gate) Uplink(d ota.Device, kind ota.TopicKind, payload []byte) {
+	if kind.Gateway() {
+		g.topology(d, kind, payload)
+		return
+	}
 	if kind == ota.TopicDownload {
 		g.blocks.serve(d, payload)
 		return

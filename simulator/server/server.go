@@ -34,7 +34,12 @@ type Config struct {
 	MaxPushRate int          // 0 is simulator.MaxPushRate
 	ClockSpeed  int          // how many times faster than the world's the rules' clock runs; 0 is 1
 	Logger      *slog.Logger // nil: silent
+
+	ConnectsPerMinute int // how often a device is let in; 0 is no bound (the platform: 5)
 }
+
+// WebSocket marks a listener of Run that speaks MQTT over WebSocket.
+type WebSocket struct{ net.Listener }
 
 // Limits of the HTTP side.
 const (
@@ -96,7 +101,9 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	}
 	s.engine.clock = newClock(c.ClockSpeed, s.engine.latest)
 	g := &gate{engine: s.engine, blocks: newBlocks(s.engine, s.files, s.log, s.metrics), log: s.log, metrics: s.metrics}
-	if s.broker, err = broker.New(broker.Config{Directory: g, Sink: g, Logger: s.log}); err != nil {
+	if s.broker, err = broker.New(broker.Config{
+		Directory: g, Sink: g, Registrar: g, Gateways: g, ConnectsPerMinute: c.ConnectsPerMinute, Logger: s.log,
+	}); err != nil {
 		return err
 	}
 	s.sender.broker, g.broker, g.blocks.broker = s.broker, s.broker, s.broker
@@ -195,7 +202,11 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 		stop(errors.New("the engine has stopped"))
 	}()
 	for _, l := range mqtt {
-		running.Go(func() { stop(ignore(s.broker.Serve(l), broker.ErrClosed)) })
+		serve := s.broker.Serve
+		if _, ok := l.(WebSocket); ok {
+			serve = s.broker.ServeWebSocket
+		}
+		running.Go(func() { stop(ignore(serve(l), broker.ErrClosed)) })
 	}
 	h := &http.Server{
 		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,

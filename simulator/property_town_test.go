@@ -207,4 +207,3 @@ func (w *town) apply(cmd Command) bool {
 	}
 	return true
 }
-

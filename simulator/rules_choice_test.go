@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -210,4 +211,20 @@ func TestP37TimeoutIsEditedWhileRunning(t *testing.T) {
 	w.do(UpdateJob{Job: j.ID, TimeoutMinutes: pointer(5)})
 	w.wait(time.Second)
 	w.wantCounts(j, Counts{Failed: 1})
+}
+
+func FuzzParseGray(f *testing.F) {
+	for _, s := range []string{"", "0", "5", "100", "33.333", "0.001", "100.001", "1.", ".1", "+5", "1e2"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		n, err := parseGray(s)
+		if err != nil {
+			return
+		}
+		back, err := strconv.ParseFloat(s, 64)
+		if diff := back*1000 - float64(n); err != nil || n < 1 || n > wholeGray || diff > 1e-6 || diff < -1e-6 {
+			t.Errorf("%q is read as %d thousandths (%v)", s, n, err)
+		}
+	})
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,11 +47,12 @@ func TestScripts(t *testing.T) {
 // actor plays a script.
 type actor struct {
 	*world
-	out strings.Builder
+	out   strings.Builder
+	tasks map[string]Task // as they were last
 }
 
 func play(t *testing.T, text string) string {
-	a := &actor{world: &world{t: t, cloud: newCloud(0), now: start}}
+	a := &actor{world: &world{t: t, cloud: newCloud(0), now: start}, tasks: map[string]Task{}}
 	for line := range strings.Lines(text) {
 		switch step, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "> "); {
 		case ok:
@@ -91,6 +91,7 @@ func (a *actor) step(f []string) {
 		if p, ok := v.(Product); ok && a.product == "" {
 			a.product = p.Key
 		}
+		a.show(v)
 		a.answer(opts)
 		return
 	}
@@ -98,66 +99,6 @@ func (a *actor) step(f []string) {
 		a.cloud.Happen(a.event(verb, name, args[1:]), a.now)
 	}
 	a.answer(opts)
-}
-
-func (a *actor) number(s string) int {
-	if s == "" {
-		return 0
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return n
-}
-
-func id(s string) string {
-	n, _ := strconv.ParseInt(s[1:], 10, 64)
-	return formatID(s[0], n)
-}
-
-func split(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return strings.Split(s, ",")
-}
-
-func (a *actor) command(verb string, args []string, opts map[string]string) Command {
-	switch verb {
-	case "product":
-		return CreateProduct{Account: "me", Name: args[0]}
-	case "devices":
-		return RegisterDevices{Product: a.product, Names: args}
-	case "module":
-		return CreateModule{Product: a.product, Name: args[0]}
-	case "package":
-		cmd := a.full(args[0])
-		cmd.Version, cmd.Source, cmd.Diff, cmd.NeedToVerify = opts["to"], opts["from"], opts["from"] != "", opts["verified"] == ""
-		return cmd
-	case "verify":
-		return CreateVerifyJob{Package: id(args[0]), Devices: args[1:], TimeoutMinutes: a.number(opts["timeout"])}
-	case "batch":
-		cmd := CreateStaticJob{
-			Package: id(args[0]), Target: TargetAll, Sources: split(opts["sources"]), Devices: args[1:],
-			TimeoutMinutes: a.number(opts["timeout"]), MaximumPerMinute: a.number(opts["rate"]),
-			Overwrite: OverwriteMode(a.number(opts["overwrite"])),
-		}
-		if len(cmd.Devices) > 0 {
-			cmd.Target = TargetSpecific
-		}
-		if count, minutes, ok := strings.Cut(opts["retry"], "x"); ok {
-			cmd.RetryCount, cmd.RetryMinutes = a.number(count), a.number(minutes)
-		}
-		if d, err := time.ParseDuration(opts["start"]); err == nil {
-			cmd.Start = At(a.now.Add(d))
-		}
-		return cmd
-	case "cancel":
-		has := func(s string) bool { return strings.Contains(strings.Join(args[1:], " "), s) }
-		return CancelTasksByJob{Job: id(args[0]), Scheduled: has("scheduled"), Queued: has("queued"), Notified: has("notified"), InProgress: has("upgrading")}
-	}
-	return nil
 }
 
 func (a *actor) event(verb, name string, args []string) Event {
@@ -175,9 +116,13 @@ func (a *actor) event(verb, name string, args []string) Event {
 	case "inform":
 		return Informed{a.dev(name), arg(1), arg(0)}
 	case "progress":
-		return Progressed{a.dev(name), "", ota.Step(a.number(arg(0))), strings.Join(args[1:], " ")}
+		module := ""
+		if s, ok := strings.CutPrefix(arg(len(args)-1), "module:"); ok {
+			module, args = s, args[:len(args)-1]
+		}
+		return Progressed{a.dev(name), module, ota.Step(a.number(arg(0))), strings.Join(args[1:], " ")}
 	case "ask":
-		return Asked{Device: a.dev(name), Reply: Reply{ota.TopicGetReply, "1"}}
+		return Asked{Device: a.dev(name), Module: arg(0), Reply: Reply{ota.TopicGetReply, "1"}}
 	}
 	a.t.Fatalf("no step %q", verb)
 	return nil
@@ -234,8 +179,12 @@ func (a *actor) answer(opts map[string]string) {
 		n := j.Counts
 		fmt.Fprintf(&a.out, "  job %s %s %s: %d queued, %d notified, %d upgrading, %d succeeded, %d failed, %d canceled\n",
 			short(j.ID), j.Type, j.Status, n.Queued, n.Notified, n.InProgress, n.Succeeded, n.Failed, n.Canceled)
+		if n.Unconfirmed > 0 {
+			fmt.Fprintf(&a.out, "    and %d to be confirmed\n", n.Unconfirmed)
+		}
 	}
 	for _, t := range ch.Tasks {
+		a.tasks[t.ID] = t
 		fmt.Fprintf(&a.out, "  task %s %s %s>%s %s (attempt %d %s, step %d) %s\n",
 			short(t.ID), t.Device.Name, t.Source, t.Version, t.Status, t.Attempt, t.Phase, t.Step, t.Reason)
 	}
@@ -255,6 +204,9 @@ func (a *actor) finish(undo bool) {
 		what := fmt.Sprintf("%s of task %s", p.Task.Version, short(p.Task.ID))
 		if p.Empty {
 			what = "nothing"
+		}
+		for _, tag := range p.Tags {
+			what += fmt.Sprintf(", %s=%s", tag.Key, tag.Value)
 		}
 		fmt.Fprintf(&a.out, "  %s %s: %s\n", how, p.Device.Name, what)
 	}

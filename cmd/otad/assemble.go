@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -168,8 +169,12 @@ func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
 	if running == slotNames[1] {
 		here.path = s.Slots.B
 	}
+	modules, err := agentModules(s.Module, here)
+	if err != nil {
+		return nil, err
+	}
 	cfg := agent.Config{
-		Modules: agentModules(s.Module, here), Cloud: p.link, Downloads: p.fetch, Slots: m.slots, Boot: m.boot,
+		Modules: modules, Cloud: p.link, Downloads: p.fetch, Slots: m.slots, Boot: m.boot,
 		Power: files.Supervised{}, Store: m.store, Spool: m.spool, Trust: p.trust, BootID: m.bootID,
 		HealthCloud: s.Health.Cloud, HealthTimeout: time.Duration(s.Health.Timeout),
 		PatchUnknownSource: s.Trust.PatchUnknownSource == "allow", Log: log,
@@ -185,10 +190,25 @@ func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
 	return a, nil
 }
 
-func agentModules(list []moduleConfig, here place) []agent.Module {
+func agentModules(list []moduleConfig, here place) ([]agent.Module, error) {
 	modules := make([]agent.Module, len(list))
 	for i, m := range list {
 		modules[i] = agent.Module{Name: m.Name, Version: m.Version, ReadVersion: readVersion(m, here), ReportOnly: m.Installer == "none"}
+		if m.Installer != "files" {
+			continue
+		}
+		var err error
+		if modules[i].Folder, err = agent.NewFolder(m.Dir); err != nil {
+			return nil, exitf(exitConfig, fmt.Sprintf("module.%d.dir", i), "%w (make it, writable for the service)", err)
+		}
+		if len(m.Restart) > 0 {
+			here := here
+			here.module = m.Name
+			modules[i].Restart = func(ctx context.Context, version string) error {
+				_, err := execute(ctx, m.Restart, append(here.env(version), "OTAD_DIR="+m.Dir))
+				return err
+			}
+		}
 	}
-	return modules
+	return modules, nil
 }

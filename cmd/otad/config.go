@@ -55,6 +55,8 @@ type cloudConfig struct {
 type moduleConfig struct {
 	Name           string   `toml:"name"`
 	Installer      string   `toml:"installer,omitempty"`
+	Dir            string   `toml:"dir,omitempty"`     // of the installer "files"
+	Restart        []string `toml:"restart,omitempty"` // of the installer "files"
 	Version        string   `toml:"version,omitempty"`
 	VersionFile    string   `toml:"version_file,omitempty"`
 	VersionCommand []string `toml:"version_command,omitempty"`

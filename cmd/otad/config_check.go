@@ -109,16 +109,40 @@ func (c *checker) modules() {
 			if systems++; systems == 2 {
 				c.bad(at+"installer", `installer = "none" reports a version and upgrades nothing`, "two modules cannot live in the same two slots")
 			}
-		case "none":
+		case "none", "files":
 		case "file", "script":
-			c.later(at+"installer", fmt.Sprintf("the installer %q", m.Installer), `use "ab" or "none"`)
+			c.later(at+"installer", fmt.Sprintf("the installer %q", m.Installer), `use "ab", "files" or "none"`)
 		default:
-			c.bad(at+"installer", `use "ab" or "none"`, "there is no installer %q", m.Installer)
+			c.bad(at+"installer", `use "ab", "files" or "none"`, "there is no installer %q", m.Installer)
 		}
+		c.folder(at, m)
 		c.version(at, m)
 	}
 	if systems == 0 {
 		c.bad("module", `write [[module]] with name = "default", installer = "ab" and version = "1.0.0"`, "no module lives in the slots")
+	}
+}
+
+// folder checks what a module of files needs, and no other has.
+func (c *checker) folder(at string, m moduleConfig) {
+	if m.Installer != "files" {
+		for key, set := range map[string]bool{"dir": m.Dir != "", "restart": m.Restart != nil} {
+			if set {
+				c.bad(at+key, `write installer = "files", or remove it`, "module %q does not live in a directory", m.Name)
+			}
+		}
+		return
+	}
+	if !filepath.IsAbs(m.Dir) {
+		c.bad(at+"dir", "name the directory that its releases are kept in, which nobody else writes to", "module %q has no directory (%q is no absolute path)", m.Name, m.Dir)
+	}
+	for i, other := range c.Module {
+		if m.Dir != "" && other.Dir != "" && c.Module[i].Name != m.Name && sameFile(other.Dir, m.Dir) {
+			c.bad(at+"dir", "give each module a directory of its own", "modules %q and %q share %s", m.Name, other.Name, m.Dir)
+		}
+	}
+	if m.Restart != nil && (len(m.Restart) == 0 || m.Restart[0] == "") {
+		c.bad(at+"restart", `write ["COMMAND", "ARGUMENT"]`, "the command is empty")
 	}
 }
 

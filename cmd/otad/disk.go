@@ -43,7 +43,7 @@ func (s *settings) look() (l left, err error) {
 // system is the module that lives in the slots.
 func (c *config) system() agent.Module {
 	for _, m := range c.Module {
-		if m.Installer != "none" {
+		if m.Installer == "" || m.Installer == "ab" {
 			return agent.Module{Name: m.Name, Version: m.Version}
 		}
 	}

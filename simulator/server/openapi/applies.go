@@ -32,7 +32,7 @@ type apply struct {
 // applied is one device of an application, as it is answered.
 type applied struct{ DeviceId, DeviceName, DeviceSecret, IotId string }
 
-type badName struct{ name, why string }
+type badName struct{ name, nickname, why string }
 
 func (a *apply) weight() int { return len(a.names) + len(a.devices) + len(a.bad) }
 

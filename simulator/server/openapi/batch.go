@@ -92,7 +92,11 @@ func (a *apply) check(names, nicknames []string) (repeated []string) {
 		seen[name] = true
 		if err != nil {
 			a.status = checkFailed
-			a.bad = append(a.bad, badName{name: name, why: err.Error()})
+			b := badName{name: name, why: err.Error()}
+			if nicknames != nil {
+				b.nickname = nicknames[i]
+			}
+			a.bad = append(a.bad, b)
 			continue
 		}
 		a.names = append(a.names, name)
@@ -130,8 +134,12 @@ func batchRegisterApply(p *reader) call {
 
 func failedApply(a *apply, why string) *apply {
 	f := &apply{product: a.product, status: createFailed}
-	for _, name := range a.names {
-		f.bad = append(f.bad, badName{name: name, why: why})
+	for i, name := range a.names {
+		b := badName{name: name, why: why}
+		if a.nicknames != nil {
+			b.nickname = a.nicknames[i]
+		}
+		f.bad = append(f.bad, b)
 	}
 	return f
 }
@@ -168,7 +176,7 @@ type applyStatus struct {
 	}
 }
 
-type badDetail struct{ DeviceName, ErrorMsg string }
+type badDetail struct{ DeviceName, NickName, ErrorMsg string }
 
 func queryBatchStatus(p *reader) call {
 	product, id := p.need("ProductKey", maxKey), readApply(p)
@@ -185,7 +193,7 @@ func queryBatchStatus(p *reader) call {
 		}
 		for _, b := range a.bad {
 			d.InvalidList.Name = append(d.InvalidList.Name, b.name)
-			d.InvalidDetailList.InvalidDetailList = append(d.InvalidDetailList.InvalidDetailList, badDetail{b.name, b.why})
+			d.InvalidDetailList.InvalidDetailList = append(d.InvalidDetailList.InvalidDetailList, badDetail{b.name, b.nickname, b.why})
 		}
 		return data(d), nil
 	}

@@ -26,11 +26,16 @@ func readGroupType(p *reader) {
 	}
 }
 
-type groupInfo struct{ GroupId, GroupName, GroupDesc, GroupType, UtcCreate string }
+type groupBrief struct{ GroupId, GroupName, GroupDesc, UtcCreate string }
 
-func groupOf(g *simulator.Group) groupInfo {
-	return groupInfo{g.ID, g.Name, g.Desc, groupStatic, utc(g.Created)}
+type groupInfo struct {
+	groupBrief
+	GroupType string
 }
+
+func briefOf(g *simulator.Group) groupBrief { return groupBrief{g.ID, g.Name, g.Desc, utc(g.Created)} }
+
+func groupOf(g *simulator.Group) groupInfo { return groupInfo{briefOf(g), groupStatic} }
 
 func createGroup(p *reader) call {
 	cmd := simulator.CreateGroup{
@@ -44,7 +49,7 @@ func createGroup(p *reader) call {
 		if err != nil {
 			return nil, err
 		}
-		return data(groupOf(&made)), nil
+		return data(briefOf(&made)), nil
 	}
 }
 
@@ -65,12 +70,12 @@ func queryGroup(p *reader) call {
 		if err != nil {
 			return nil, err
 		}
-		return data(groupDetail{groupOf(&g.Group), len(g.Devices), g.Activated, g.Online}), nil
+		return data(groupDetail{briefOf(&g.Group), len(g.Devices), g.Activated, g.Online}), nil
 	}
 }
 
 type groupDetail struct {
-	groupInfo
+	groupBrief
 	DeviceCount, DeviceActive, DeviceOnline int
 }
 
@@ -111,6 +116,7 @@ func queryGroups(p *reader) call {
 
 // readMembers reads the devices that are to be put into a group or taken out.
 func readMembers(p *reader) (group string, devices []ota.Device) {
+	group = p.need("GroupId", maxID)
 	n := p.objects("Device", simulator.MaxGroupBatch, "ProductKey", "DeviceName")
 	for i := range min(n, simulator.MaxGroupBatch) {
 		item := "Device." + strconv.Itoa(i+1) + "."
@@ -119,7 +125,7 @@ func readMembers(p *reader) (group string, devices []ota.Device) {
 	if n == 0 {
 		p.fail(missing("Device"))
 	}
-	return p.need("GroupId", maxID), devices
+	return group, devices
 }
 
 func addToGroup(p *reader) call {

@@ -69,6 +69,7 @@ Exit codes: 0 ok, 1 failure, 64 used wrongly, 75 the data directory is held by
 another process, 77 no permission, 78 configuration.`,
 		Example: `  otasim serve --data /var/lib/otasim --mqtt :1883 --http :8080 --access-key id:secret
   otasim cloud CreateProduct --endpoint http://127.0.0.1:8080 --access-key id:secret --ProductName lamp
+  otasim key add --data /var/lib/otasim --account acme --role operator ci
   otasim devices create --endpoint http://127.0.0.1:8080 --access-key id:secret --product KEY --count 100 --prefix lamp-`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -83,7 +84,7 @@ another process, 77 no permission, 78 configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), man.NewCommand())
+	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), newKeyCommand(), man.NewCommand())
 	return root
 }
 

@@ -26,6 +26,7 @@ type serveFlags struct {
 	accessKey, publicURL    string
 	maxPushRate             string
 	clockSpeed              int
+	callsPerKey             int
 	verbose                 bool
 }
 
@@ -67,6 +68,7 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), then
 	fl.StringVar(&f.publicURL, "public-url", "", "how devices reach the HTTP side (default http:// and the address of --http)")
 	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
 	fl.IntVar(&f.clockSpeed, "clock-speed", 1, "how many times faster than the world's the clock of the rules runs: 60 rehearses an hour in a minute")
+	fl.IntVar(&f.callsPerKey, "max-call-rate", 0, "most calls of the API a second that an access key may make, 0 for any number")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what is dropped and refused too")
 	return cmd
 }
@@ -97,6 +99,9 @@ func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return key, 0, usagef("--public-url is http://HOST or https://HOST, not %q", f.publicURL)
 		}
+	}
+	if f.callsPerKey < 0 {
+		return key, 0, usagef("--max-call-rate is 0 or more, not %d", f.callsPerKey)
 	}
 	if f.clockSpeed < 1 || f.clockSpeed > server.MaxClockSpeed {
 		return key, 0, usagef("--clock-speed is 1 to %d, not %d", server.MaxClockSpeed, f.clockSpeed)
@@ -146,7 +151,7 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 		level = slog.LevelDebug
 	}
 	s, err := server.New(ctx, server.Config{
-		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
+		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, CallsPerKey: f.callsPerKey, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
 		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {

@@ -14,11 +14,10 @@ import (
 	"github.com/leapslot/ota/simulator/server/store"
 )
 
-// Names in a data directory.
-const (
-	databaseFile = "ota.db"
-	packagesDir  = "packages"
-)
+// DatabaseFile is the name of the database in a data directory.
+const DatabaseFile = "ota.db"
+
+const packagesDir = "packages"
 
 // backupTries is how often a backup begins again because a package's file went away
 // while it was being made.
@@ -60,8 +59,8 @@ func backup(ctx context.Context, dir, scratch string, w io.Writer) (Backed, erro
 		return done, fmt.Errorf("a place for the database's copy: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	snap := filepath.Join(tmp, databaseFile)
-	if err := store.Snapshot(ctx, filepath.Join(dir, databaseFile), snap); err != nil {
+	snap := filepath.Join(tmp, DatabaseFile)
+	if err := store.Snapshot(ctx, filepath.Join(dir, DatabaseFile), snap); err != nil {
 		return done, err
 	}
 	list, err := store.PackagesIn(ctx, snap)
@@ -69,7 +68,7 @@ func backup(ctx context.Context, dir, scratch string, w io.Writer) (Backed, erro
 		return done, err
 	}
 	t := archive{Writer: tar.NewWriter(w), done: &done}
-	if err := t.add(snap, databaseFile); err != nil {
+	if err := t.add(snap, DatabaseFile); err != nil {
 		return done, err
 	}
 	// Keys stand beside what they belong to; a directory never served from has none yet.

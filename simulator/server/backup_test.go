@@ -43,13 +43,13 @@ func TestBackupForeign(t *testing.T) {
 	if _, err := Backup(t.Context(), dir, dir, begin); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an empty directory: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, databaseFile), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, DatabaseFile), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Backup(t.Context(), dir, dir, begin); !errors.Is(err, store.ErrForeign) {
 		t.Errorf("an empty file: %v", err)
 	}
-	if b, err := os.ReadFile(filepath.Join(dir, databaseFile)); err != nil || len(b) != 0 {
+	if b, err := os.ReadFile(filepath.Join(dir, DatabaseFile)); err != nil || len(b) != 0 {
 		t.Errorf("the empty file has %d bytes now, %v", len(b), err)
 	}
 }

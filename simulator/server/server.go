@@ -28,9 +28,10 @@ var ErrConfig = errors.New("configuration")
 
 // Config is what a server is made of.
 type Config struct {
-	Dir         string // where everything is kept; made when it is not there
-	PublicURL   string // http://host[:port] or https://..., where devices and users reach the HTTP side
-	AccessKey   openapi.Key
+	Dir         string       // where everything is kept; made when it is not there
+	PublicURL   string       // http://host[:port] or https://..., where devices and users reach the HTTP side
+	AccessKey   openapi.Key  // besides those that are stored; none when it has no ID
+	CallsPerKey int          // calls a second that an access key may make; 0 is any number
 	MaxPushRate int          // 0 is simulator.MaxPushRate
 	ClockSpeed  int          // how many times faster than the world's the rules' clock runs; 0 is 1
 	Logger      *slog.Logger // nil: silent
@@ -45,8 +46,8 @@ type WebSocket struct{ net.Listener }
 const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
-	stopTimeout   = 5 * time.Second // for requests under way when the server stops
-	maxHeader     = 64 << 10
+	stopTimeout   = 5 * time.Second           // for requests under way when the server stops
+	maxHeader     = openapi.MaxQuery + 64<<10 // the official client puts everything into the query
 	sweepEvery    = time.Hour
 )
 
@@ -86,7 +87,7 @@ func (s *Server) open(ctx context.Context, c Config) error {
 		return err
 	}
 	var err error
-	if s.store, err = store.OpenSQLite(ctx, filepath.Join(c.Dir, databaseFile)); err != nil {
+	if s.store, err = store.OpenSQLite(ctx, filepath.Join(c.Dir, DatabaseFile)); err != nil {
 		return err
 	}
 	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, packagesDir), BaseURL: c.PublicURL, Logger: s.log})
@@ -108,7 +109,7 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	}
 	s.sender.broker, g.broker, g.blocks.broker = s.broker, s.broker, s.broker
 	s.metrics.watch(s.broker)
-	s.api, err = openapi.New(openapi.Config{Keys: c.AccessKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
+	s.api, err = openapi.New(openapi.Config{Keys: newKeyring(c.AccessKey, s.store, s.log), PerKey: c.CallsPerKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
 	return err
 }
 
@@ -164,9 +165,27 @@ func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.api)
 	mux.Handle("/p/", s.files)
-	mux.Handle("/metrics", s.metrics.handler())
-	mux.HandleFunc("/healthz", s.healthz)
+	mux.Handle("/metrics", plain(s.metrics.handler()))
+	mux.Handle("/healthz", plain(http.HandlerFunc(s.healthz)))
 	return s.engine.clock.mark(mux)
+}
+
+// plain is for what is only read: a request with another method, or with a body, is
+// refused before anything of the body is read.
+func plain(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			w.Header().Set("Connection", "close")
+			http.Error(w, "use GET", http.StatusMethodNotAllowed)
+		case r.ContentLength != 0:
+			w.Header().Set("Connection", "close")
+			http.Error(w, "a body is not wanted here", http.StatusRequestEntityTooLarge)
+		default:
+			h.ServeHTTP(w, r)
+		}
+	})
 }
 
 // healthz is 200 while commands are carried out and can be stored.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -21,13 +20,13 @@ import (
 
 // serveFlags are the flags of otasim serve.
 type serveFlags struct {
-	data, mqtt, http, mqtts string
-	tlsCert, tlsKey         string
-	accessKey, publicURL    string
-	maxPushRate             string
-	clockSpeed              int
-	callsPerKey             int
-	verbose                 bool
+	data, mqtt, http     string
+	doors                doorFlags
+	accessKey, publicURL string
+	maxPushRate          string
+	clockSpeed           int
+	callsPerKey          int
+	verbose              bool
 }
 
 // newServeCommand makes `otasim serve`: the cloud.
@@ -46,8 +45,8 @@ and users do takes as long as ever: a timeout of 10 minutes at 60 is 10 seconds 
 device. Requests are still signed with the world's time, and upload forms, download URLs
 and keep-alives keep theirs.
 
-Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), then
-"ready", one a line. Logs are on stderr. SIGTERM and SIGINT stop it cleanly.`,
+Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), those of
+--mqtts, --ws and --wss, then "ready", one a line. Logs are on stderr. SIGTERM and SIGINT stop it cleanly.`,
 		Example: `  otasim serve --data /var/lib/otasim --mqtt :1883 --http :8080 --access-key id:secret
   otasim serve --data data --mqtt 127.0.0.1:0 --http 127.0.0.1:0 --access-key id:secret --max-push-rate unlimited
   otasim serve --data data --mqtt :1883 --mqtts :8883 --tls-cert cert.pem --tls-key key.pem \
@@ -61,9 +60,7 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), then
 	fl.StringVar(&f.data, "data", "", "directory that everything is kept in")
 	fl.StringVar(&f.mqtt, "mqtt", "", "address for devices, such as :1883")
 	fl.StringVar(&f.http, "http", "", "address of the API and the packages, such as :8080")
-	fl.StringVar(&f.mqtts, "mqtts", "", "address for devices over TLS, such as :8883")
-	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate chain for --mqtts, PEM")
-	fl.StringVar(&f.tlsKey, "tls-key", "", "private key for --mqtts, PEM")
+	f.doors.add(cmd)
 	fl.StringVar(&f.accessKey, "access-key", "", "access key of the cloud API, ID:SECRET")
 	fl.StringVar(&f.publicURL, "public-url", "", "how devices reach the HTTP side (default http:// and the address of --http)")
 	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
@@ -91,8 +88,8 @@ func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
 		return key, 0, usagef("--access-key: %v", err)
 	}
 	key.Account = key.ID
-	if (f.mqtts != "") != (f.tlsCert != "" && f.tlsKey != "") || (f.tlsCert == "") != (f.tlsKey == "") {
-		return key, 0, usagef("--mqtts, --tls-cert and --tls-key go together")
+	if err := f.doors.check(); err != nil {
+		return key, 0, err
 	}
 	if f.publicURL != "" {
 		u, err := url.Parse(f.publicURL)
@@ -122,11 +119,9 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	var certificate *tls.Config
-	if f.mqtts != "" {
-		if certificate, err = f.certificate(); err != nil {
-			return err
-		}
+	config, err := f.doors.config()
+	if err != nil {
+		return err
 	}
 	var open listeners
 	defer open.close()
@@ -138,13 +133,9 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	devices := []net.Listener{mqtt}
-	if f.mqtts != "" {
-		l, err := open.listen("--mqtts", f.mqtts)
-		if err != nil {
-			return err
-		}
-		devices = append(devices, tls.NewListener(l, certificate))
+	doors, err := f.doors.open(&open, config)
+	if err != nil {
+		return err
 	}
 	level := slog.LevelInfo
 	if f.verbose {
@@ -152,14 +143,17 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 	}
 	s, err := server.New(ctx, server.Config{
 		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, CallsPerKey: f.callsPerKey, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
-		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
+		ConnectsPerMinute: f.doors.connectsPerMinute,
+		Logger:            slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
 	fmt.Fprintf(out, "mqtt %s\nhttp %s\n", mqtt.Addr(), web.Addr())
-	if len(devices) > 1 {
-		fmt.Fprintf(out, "mqtts %s\n", devices[1].Addr())
+	devices := []net.Listener{mqtt}
+	for _, d := range doors {
+		fmt.Fprintf(out, "%s %s\n", d.name, d.Addr())
+		devices = append(devices, d.Listener)
 	}
 	fmt.Fprintln(out, "ready")
 	return errors.Join(s.Run(ctx, devices, []net.Listener{web}), s.Close())
@@ -179,14 +173,6 @@ func (f *serveFlags) reachable(addr net.Addr) string {
 		host = "127.0.0.1"
 	}
 	return "http://" + net.JoinHostPort(host, port)
-}
-
-func (f *serveFlags) certificate() (*tls.Config, error) {
-	c, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
-	if err != nil {
-		return nil, fmt.Errorf("%w: --tls-cert and --tls-key: %w", server.ErrConfig, err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // listeners are closed when the server does not come to serve them.

@@ -21,6 +21,7 @@ type served struct {
 	t                 testing.TB
 	cmd               *exec.Cmd
 	mqtt, mqtts, http string
+	ws, wss           string
 	client            *openapi.Client
 }
 
@@ -46,6 +47,10 @@ func serve(t testing.TB, dir string, more ...string) *served {
 			s.mqtt = addr
 		case "mqtts":
 			s.mqtts = addr
+		case "ws":
+			s.ws = addr
+		case "wss":
+			s.wss = addr
 		case "http":
 			s.http = addr
 		}

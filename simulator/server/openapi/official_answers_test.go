@@ -16,8 +16,9 @@ import (
 
 // answers collects what the API answers, to hold it against the official client's types.
 type answers struct {
-	tw   *town
-	seen map[string][]map[string]any // by action
+	tw      *town
+	seen    map[string][]map[string]any // by action
+	changes map[string]bool             // actions that do not answer the same twice
 }
 
 // call makes a call that succeeds, and gives the string at a path of its answer.
@@ -32,6 +33,9 @@ func (as *answers) call(path, action string, params ...string) string {
 		as.tw.t.Fatal(err)
 	}
 	as.seen[action] = append(as.seen[action], got)
+	if !as.changes[action] {
+		as.compare(action, given)
+	}
 	var v any = got
 	for name := range strings.SplitSeq(path, ".") {
 		if list, ok := v.([]any); ok {
@@ -74,7 +78,10 @@ func extra(action string) []string {
 // TestEveryFieldIsAnswered walks through all actions and holds each answer against the
 // official client's type: what it reads is there, and what is there it reads.
 func TestEveryFieldIsAnswered(t *testing.T) {
-	as := &answers{newTown(t), map[string][]map[string]any{}}
+	as := &answers{newTown(t), map[string][]map[string]any{}, map[string]bool{}}
+	for _, a := range table() {
+		as.changes[a.name] = a.changes
+	}
 	as.walk()
 	for _, a := range table() {
 		m, ok := reflect.TypeFor[*iot.Client]().MethodByName(a.name)

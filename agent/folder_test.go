@@ -23,11 +23,15 @@ type shelf struct {
 	*world
 	old, new map[string][]byte
 	sick     bool     // the new files do not work
+	loses    bool     // a cut garbles what was not synced
 	started  []string // versions that were taken up
 }
 
 func appFile(seed int64) []byte {
-	b := make([]byte, 300_000+seed)
+	b := make([]byte, 20_000+seed)
+	if seed == 5 { // large enough for a checkpoint
+		b = make([]byte, 300_000)
+	}
 	rand.New(rand.NewSource(seed)).Read(b)
 	return b
 }
@@ -128,9 +132,36 @@ func (s *shelf) liveSeen() {
 	for again := true; again; {
 		again = s.boot()
 		s.seen()
+		if again && s.loses {
+			s.lose()
+		}
 		if s.boots > 40 {
 			s.t.Fatalf("after %d boots it is still not over; the cloud heard %v", s.boots, s.cloud.heard())
 		}
+	}
+}
+
+// lose garbles what has come and that the record does not call safe.
+func (s *shelf) lose() {
+	rec, err := loadRecord(s.store())
+	if err != nil || rec.Update == nil || rec.Update.Stage != Fetch {
+		return
+	}
+	begin := int64(0)
+	for _, f := range rec.Update.Notice.Files {
+		path := filepath.Join(s.path("app"), incomingName, f.Name)
+		st, err := os.Stat(path)
+		if safe := max(rec.Update.Mark.In-begin, 0); err == nil && st.Size() > safe {
+			file, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			_, werr := file.WriteAt(make([]byte, st.Size()-safe), safe)
+			if err := errors.Join(werr, file.Close()); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		begin += f.Size
 	}
 }
 
@@ -183,7 +214,7 @@ func TestI7OneBadFile(t *testing.T) {
 		s := newShelf(t)
 		name := s.notice.Files[bad].Name
 		s.new[name] = bytes.Clone(s.new[name])
-		s.new[name][200_000] ^= 1
+		s.new[name][len(s.new[name])/2] ^= 1
 		s.liveSeen()
 		s.want("[1.0.0 -3]", "old", name)
 	}
@@ -216,6 +247,34 @@ func TestI7SickFiles(t *testing.T) {
 	s.want("[1.0.0 -1]", "old", "sick")
 	if fmt.Sprint(s.started) != "[2.0.0 1.0.0]" {
 		t.Errorf("taken up were %v", s.started)
+	}
+}
+
+// The first release of all: there is none to return to.
+func TestFolderFirstRelease(t *testing.T) {
+	for _, sick := range []bool{false, true} {
+		s := newShelf(t)
+		s.sick = sick
+		if err := os.RemoveAll(s.path("app")); err != nil {
+			t.Fatal(err)
+		}
+		s.live()
+		want, has := "100", newVersion
+		if sick {
+			want, has = "-1", ""
+		}
+		heard := s.cloud.heard()
+		if v, err := s.folder().Version(); v != has || err != nil || !slices.Contains(heard, want) {
+			t.Errorf("sick %v: version %q, %v; the cloud heard %v", sick, v, err, heard)
+		}
+		if fmt.Sprint(s.started) != "[2.0.0]" {
+			t.Errorf("taken up were %v", s.started)
+		}
+		if !sick {
+			s.rests("new", "first")
+		} else if e, err := os.ReadDir(s.path("app/releases")); err != nil || len(e) != 0 {
+			t.Errorf("left are %v, %v", e, err)
+		}
 	}
 }
 
@@ -281,13 +340,14 @@ func TestPowerCutFiles(t *testing.T) {
 		whole.sick = sick
 		whole.liveSeen()
 		n := whole.cut.n
-		for k := 1; k <= n; k++ {
+		for k := 1; k <= 2*n; k++ {
 			points++
 			s := newShelf(t)
 			s.sick = sick
-			s.cut.k = k
+			s.cut.k = (k + 1) / 2
+			s.loses = k%2 == 0
 			s.liveSeen()
-			what := fmt.Sprintf("sick %v, cut %d of %d", sick, k, n)
+			what := fmt.Sprintf("sick %v, cut %d of %d (loses %v)", sick, s.cut.k, n, s.loses)
 			s.rests(end, what)
 			if got := s.cloud.heard(); !slices.Contains(got, heard) || slices.Contains(got, newVersion) == sick {
 				t.Errorf("%s: the cloud heard %v", what, got)

@@ -149,11 +149,23 @@ func (a *Agent) Report(ctx context.Context) error {
 	})
 }
 
-// ask asks for the module in the slots and waits for the answer.
+// ask asks for the module in the slots, then for those in folders, until there is
+// something to do.
 func (a *Agent) ask(ctx context.Context) (*Announced, error) {
+	found, err := a.askFor(ctx, a.system.Name)
+	for _, m := range a.cfg.Modules {
+		if m.Folder != nil && found == nil && err == nil {
+			found, err = a.askFor(ctx, m.Name)
+		}
+	}
+	return found, err
+}
+
+// askFor asks for one module and waits for the answer.
+func (a *Agent) askFor(ctx context.Context, module string) (*Announced, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if err := a.cfg.Cloud.Send(ctx, ota.TopicGet, ota.Get{ID: a.id(), Module: a.system.Name}.Encode()); err != nil {
+	if err := a.cfg.Cloud.Send(ctx, ota.TopicGet, ota.Get{ID: a.id(), Module: module}.Encode()); err != nil {
 		return nil, fmt.Errorf("the cloud cannot be asked: %w", err)
 	}
 	for {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/iot"
 
+	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/server/packages"
 )
 
@@ -68,6 +69,13 @@ func TestOfficialDeviceList(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(t, batch(upload(long)), badList, "row 1: ", "and 9991 more") // read now, but these devices are not there
+	if _, err := tw.Do(t.Context(), simulator.RegisterDevices{Product: key, Names: strings.Fields(long)}); err != nil {
+		t.Fatal(err)
+	}
+	job = ok(t, batch(upload(long)), nil).Data.JobId
+	if l := must(c.ListOTATaskByJob(newTasks(job))); l.Total != 10_001 {
+		t.Errorf("%d tasks of 10,001 devices", l.Total)
+	}
 }
 
 // TestListTemplate gives the file to fill in.

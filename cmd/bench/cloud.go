@@ -25,14 +25,31 @@ type cloud struct {
 	cmd     *exec.Cmd
 	log     bytes.Buffer
 	mqtt    string
+	mqtts   string // empty without --mqtts
+	http    string // URL
 	api     *openapi.Client
 	product string
 }
 
 // openCloud starts one on free ports and an empty data folder, with a product.
 func (b *bench) openCloud(ctx context.Context, name string) (*cloud, error) {
-	c := &cloud{cmd: exec.Command(filepath.Join(b.bin, "otasim"), "serve", "--data", filepath.Join(b.dir, name),
-		"--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--access-key", accessKey)}
+	c, err := b.startCloud(filepath.Join(b.dir, name))
+	if err != nil {
+		return nil, err
+	}
+	var product struct{ ProductKey string }
+	if err := c.call(ctx, &product, "CreateProduct", "ProductName", "bench", "NodeType", "1"); err != nil {
+		c.close()
+		return nil, fmt.Errorf("%w: %s", err, tail(c.log.String()))
+	}
+	c.product = product.ProductKey
+	return c, nil
+}
+
+// startCloud starts one on free ports and a data folder that may be there.
+func (b *bench) startCloud(data string, flags ...string) (*cloud, error) {
+	c := &cloud{cmd: exec.Command(filepath.Join(b.bin, "otasim"), append([]string{"serve", "--data", data,
+		"--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--access-key", accessKey}, flags...)...)}
 	c.cmd.Stderr = &c.log
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := c.cmd.StdoutPipe()
@@ -47,23 +64,19 @@ func (b *bench) openCloud(ctx context.Context, name string) (*cloud, error) {
 		k, v, _ := strings.Cut(lines.Text(), " ")
 		address[k] = v + " "
 	}
-	c.mqtt = strings.TrimSpace(address["mqtt"])
+	c.mqtt, c.mqtts = strings.TrimSpace(address["mqtt"]), strings.TrimSpace(address["mqtts"])
+	c.http = "http://" + strings.TrimSpace(address["http"])
 	key, err := openapi.ParseKey(accessKey)
 	if err == nil && address["ready"] == "" {
 		err = errors.New("otasim ended before it was ready")
 	}
 	if err == nil {
-		c.api, err = openapi.NewClient("http://"+strings.TrimSpace(address["http"]), key, time.Minute)
-	}
-	var product struct{ ProductKey string }
-	if err == nil {
-		err = c.call(ctx, &product, "CreateProduct", "ProductName", "bench", "NodeType", "1")
+		c.api, err = openapi.NewClient(c.http, key, time.Minute)
 	}
 	if err != nil {
 		c.close()
 		return nil, fmt.Errorf("%w: %s", err, tail(c.log.String()))
 	}
-	c.product = product.ProductKey
 	return c, nil
 }
 

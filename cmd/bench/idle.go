@@ -95,7 +95,7 @@ func (b *bench) sampleIdle(ctx context.Context, agents []*exec.Cmd) ([]table, er
 			"since its start.", idleAfter.Seconds(), len(agents), idleSamples, idleEvery.Seconds())},
 		commands: []string{"otad run -c CONFIG", "grep -E 'VmRSS|RssAnon|RssFile|VmHWM' /proc/PID/status"},
 		head:     []string{"/proc/PID/status", "min MB", "median MB", "max MB"},
-		goals:    []goal{{"idle RSS of `otad run`", idleGoal, figures["VmRSS"].spread().max, " MB"}},
+		goals:    []goal{{"idle RSS of `otad run`", idleGoal, figures["VmRSS"].spread().max, " MB", false}},
 	}
 	for _, n := range names {
 		s := figures[n].spread()

@@ -32,7 +32,7 @@ func thisMachine(ctx context.Context) machine {
 		m.kernel = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:])
 	}
 	m.filesystem = filesystemOf(ctx, os.TempDir())
-	m.programs = packages(ctx, "curl", "coreutils", "openssl", "bsdiff")
+	m.programs = packages(ctx, "curl", "coreutils", "openssl", "bsdiff", "mosquitto")
 	return m
 }
 
@@ -84,7 +84,7 @@ func needs(ctx context.Context, bin string) error {
 			return fmt.Errorf("%w (make build makes it)", err)
 		}
 	}
-	for _, p := range []string{timeProgram, "curl", "tee", "sha256sum", "openssl", "sync", "dd", "bsdiff", "bspatch", mke2fsProgram, "go"} {
+	for _, p := range []string{timeProgram, "curl", "tee", "sha256sum", "openssl", "sync", "dd", "bsdiff", "bspatch", mke2fsProgram, mosquittoProgram, "mosquitto_passwd", "go"} {
 		if _, err := exec.LookPath(p); err != nil {
 			return fmt.Errorf("%w (install it; make bench does)", err)
 		}

@@ -10,7 +10,8 @@
 // with what it should be before its cost counts.
 //
 // CPU is user and system time of wait4(2), and peak memory is ru_maxrss of the
-// same call. The kernel hands a process the peak of whoever started it, so each
+// same call; what a server has used between two moments is read from the clock of
+// its process, which counts the same. The kernel hands a process the peak of whoever started it, so each
 // one is started by time(1), which is small, and not by this program.
 package main
 
@@ -38,6 +39,9 @@ var sections = []struct {
 	{"update", (*bench).update},
 	{"apply", (*bench).apply},
 	{"diff", (*bench).diff},
+	{"engine", (*bench).engine},
+	{"connect", (*bench).connect},
+	{"messages", (*bench).messages},
 	{"micro", (*bench).micro},
 }
 
@@ -50,6 +54,13 @@ type bench struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == swarmCommand {
+		if err := swarmMain(os.Args[2:], os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintf(os.Stderr, "bench %s: %v\n", swarmCommand, err)
+			os.Exit(1)
+		}
+		return
+	}
 	var names []string
 	for _, s := range sections {
 		names = append(names, s.name)

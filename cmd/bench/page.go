@@ -26,12 +26,18 @@ type table struct {
 // goal is a figure that we want, and what was found.
 type goal struct {
 	what     string
-	limit    float64 // at most
+	limit    float64
 	measured float64
 	unit     string
+	atLeast  bool // the limit is the smallest, not the largest
 }
 
-func (g goal) reached() bool { return g.measured <= g.limit }
+func (g goal) reached() bool {
+	if g.atLeast {
+		return g.measured >= g.limit
+	}
+	return g.measured <= g.limit
+}
 
 func (p page) markdown() string {
 	var s strings.Builder
@@ -42,7 +48,8 @@ sockets. Do not edit: run it again.
 
 * CPU is user and system time of wait4(2). Peak memory is ru_maxrss, each program
   started by time(1), since the kernel counts the peak of whoever starts a program
-  as its own. MB is 1,000,000 bytes.
+  as its own. MB is 1,000,000 bytes. What a server used between two moments is read from
+  the clock of its process, clock_getcpuclockid(3).
 * Programs that are compared were run in turns (A B A B) on the same files. Ratios
   of this page can be compared with those of another machine; seconds cannot.
 * A ratio is that of the medians; behind it, in brackets, are the smallest, the
@@ -79,14 +86,18 @@ func (p page) writeGoals(s *strings.Builder) {
 	}
 }
 
-var goalHead = []string{"goal", "at most", "measured", "reached"}
+var goalHead = []string{"goal", "limit", "measured", "reached"}
 
 func (g goal) row() []string {
 	yes := "yes"
 	if !g.reached() {
 		yes = "**no**"
 	}
-	return []string{g.what, figure(g.limit) + g.unit, figure(g.measured) + g.unit, yes}
+	limit := "at most "
+	if g.atLeast {
+		limit = "at least "
+	}
+	return []string{g.what, limit + figure(g.limit) + g.unit, figure(g.measured) + g.unit, yes}
 }
 
 func (t table) write(s *strings.Builder) {

@@ -73,7 +73,7 @@ func TestUpdateTable(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	p := page{Runs: 5, LoadAfter: "1 2 3", Tables: []table{
 		{title: "First", about: []string{"Why."}, commands: []string{"one", "two"}, head: []string{"", "a"}, rows: [][]string{{"x", "1"}},
-			goals: []goal{{"small", 12, 10.5, " MB"}, {"quick", 1.5, 1.51, ""}}},
+			goals: []goal{{"small", 12, 10.5, " MB", false}, {"quick", 1.5, 1.51, "", false}, {"large", 0.8, 0.79, "", true}, {"full", 0.8, 0.8, "", true}}},
 		{title: "Second", head: []string{"", "a", "b"}, rows: [][]string{{"x", "1", "2"}}},
 	}}
 	got := p.markdown()
@@ -84,10 +84,12 @@ func TestMarkdown(t *testing.T) {
 	want := `
 ## Goals
 
-| goal | at most | measured | reached |
+| goal | limit | measured | reached |
 | --- | ---: | ---: | ---: |
-| small | 12.0 MB | 10.5 MB | yes |
-| quick | 1.50 | 1.51 | **no** |
+| small | at most 12.0 MB | 10.5 MB | yes |
+| quick | at most 1.50 | 1.51 | **no** |
+| large | at least 0.800 | 0.790 | **no** |
+| full | at least 0.800 | 0.800 | yes |
 
 ## First
 
@@ -100,10 +102,12 @@ Why.
 | --- | --- |
 | x | 1 |
 
-| goal | at most | measured | reached |
+| goal | limit | measured | reached |
 | --- | ---: | ---: | ---: |
-| small | 12.0 MB | 10.5 MB | yes |
-| quick | 1.50 | 1.51 | **no** |
+| small | at most 12.0 MB | 10.5 MB | yes |
+| quick | at most 1.50 | 1.51 | **no** |
+| large | at least 0.800 | 0.790 | **no** |
+| full | at least 0.800 | 0.800 | yes |
 
 ## Second
 

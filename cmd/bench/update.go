@@ -165,8 +165,8 @@ func updateTable(ways []contender) table {
 			"curl -sf URL | tee SLOT | sha256sum; sync SLOT; dd if=SLOT iflag=nocache count=0; sha256sum SLOT"},
 		head: []string{"", "CPU s", "otad's CPU to this", "peak MB", "MB/s"},
 		goals: []goal{
-			{"CPU of a full update, ratio to `curl \\| tee \\| sha256sum`", updateCPUGoal, ratio(ways[0].cpu(), ways[1].cpu()), ""},
-			{"peak memory of a full update", updatePeakGoal, ways[0].peak().spread().max, " MB"},
+			{"CPU of a full update, ratio to `curl \\| tee \\| sha256sum`", updateCPUGoal, ratio(ways[0].cpu(), ways[1].cpu()), "", false},
+			{"peak memory of a full update", updatePeakGoal, ways[0].peak().spread().max, " MB", false},
 		},
 	}
 	for i, w := range ways {

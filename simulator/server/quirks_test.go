@@ -333,3 +333,43 @@ func TestF7Field300ProgressASecond(t *testing.T) {
 		c.wantCounts(j, simulator.Counts{InProgress: 2})
 	})
 }
+
+// C SDK 3.2.0 at each connect: its own version, and within the second the application's.
+// The last counts: the first one fails no task, and the second does when it stands.
+func TestFieldC3TwoInformsInASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := open(t, t.TempDir()).run()
+		defer c.stop()
+		p := c.fill("d1")
+		connect := func(id uint16, last string) *raw {
+			d := c.raw("d1", 0)
+			d.say1(ota.TopicInform, id, `{"id":0,"params":{"version":"app-1.0.0-20180101.1001","module":"default"}}`)
+			time.Sleep(600 * time.Millisecond)
+			d.say1(ota.TopicInform, id+1, `{"id":1,"params":{"version":"`+last+`","module":"default"}}`)
+			return d
+		}
+		d := connect(1, "1.0.0")
+		j := c.batch(p, nil)
+		d.hears(ota.TopicUpgrade)
+		if got := c.task(j, "d1"); got.Source != "1.0.0" {
+			t.Errorf("source %s", got.Source)
+		}
+		d.Close()
+		for i := range 3 {
+			d = connect(uint16(3+2*i), "1.0.0")
+			d.hears(ota.TopicUpgrade)
+			time.Sleep(10 * time.Second)
+			if got := c.task(j, "d1"); got.Status != simulator.Notified {
+				t.Errorf("connect %d: %s, %s", i, got.Status, got.Reason)
+			}
+			d.Close()
+		}
+		d = connect(11, "3.0.0")
+		defer d.Close()
+		c.wantCounts(j, simulator.Counts{Notified: 1})
+		time.Sleep(2 * time.Second)
+		if got := c.task(j, "d1"); got.Status != simulator.Failed || !strings.Contains(got.Reason, "3.0.0") {
+			t.Errorf("%s, %s", got.Status, got.Reason)
+		}
+	})
+}

@@ -70,7 +70,7 @@ func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
 func (b *Broker) authenticate(conn net.Conn, c connect) (entry, *refusal) {
 	ctx, cancel := context.WithTimeout(context.Background(), ConnectTimeout)
 	defer cancel()
-	if cert := peer(conn, time.Now()); cert != nil && c.password == "" {
+	if cert := peer(conn, time.Now()); cert != nil && (c.password == "" || unnamed(c.username)) {
 		return b.byCertificate(ctx, cert, c)
 	}
 	d, err := ota.ParseUsername(c.username)

@@ -29,8 +29,12 @@ func DeviceOf(c *x509.Certificate) (ota.Device, error) {
 	return ota.ParseUsername(c.Subject.CommonName)
 }
 
-// byCertificate lets in a device that has shown a certificate and no password. One
-// that does not know its names yet is told them.
+// unnamed reports whether a user name names no device: the empty triple.
+func unnamed(username string) bool { return username == "" || username == "&" }
+
+// byCertificate lets in a device that has shown a certificate and no password (or no
+// name: C SDKs sign that with an empty secret). One that does not know its names yet is
+// told them.
 func (b *Broker) byCertificate(ctx context.Context, cert *x509.Certificate, c connect) (entry, *refusal) {
 	if no := c.checkKeepAlive(); no != nil {
 		return entry{}, no
@@ -40,7 +44,7 @@ func (b *Broker) byCertificate(ctx context.Context, cert *x509.Certificate, c co
 		return entry{}, refuse(codeUnknown, "the certificate's common name: %v", err)
 	}
 	e := entry{device: d}
-	if c.username == "" || c.username == "&" {
+	if unnamed(c.username) {
 		e.first = ota.Registered{Device: d}.Encode()
 	} else if claimed, err := ota.ParseUsername(c.username); err != nil {
 		return entry{}, refuse(codeParameters, "%v", err)

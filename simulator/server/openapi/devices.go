@@ -100,7 +100,7 @@ func queryDevice(p *reader) call {
 			}
 			id, at := d.IotID(), max(d.Registered, d.Activated)
 			a.Data.DeviceInfo = append(a.Data.DeviceInfo, deviceInfo{
-				DeviceName: d.Name, DeviceSecret: d.Secret, ProductKey: d.ProductKey, IotId: id, DeviceId: id,
+				DeviceName: d.Name, DeviceSecret: s.secretOf(&d), ProductKey: d.ProductKey, IotId: id, DeviceId: id,
 				Nickname: d.Nickname, DeviceStatus: d.Status(), DeviceType: "thing",
 				GmtCreate: gmt(d.Registered), UtcCreate: utc(d.Registered), GmtModified: gmt(at), UtcModified: utc(at),
 			})
@@ -129,7 +129,7 @@ func queryDeviceDetail(p *reader) call {
 			return nil, err
 		}
 		return data(deviceDetail{
-			IotId: d.IotID(), ProductKey: d.ProductKey, ProductName: of.Name, DeviceName: d.Name, DeviceSecret: d.Secret,
+			IotId: d.IotID(), ProductKey: d.ProductKey, ProductName: of.Name, DeviceName: d.Name, DeviceSecret: s.secretOf(&d),
 			FirmwareVersion: d.Version(ota.DefaultModule), Status: d.Status(), Nickname: d.Nickname,
 			GmtCreate: gmt(d.Registered), UtcCreate: utc(d.Registered), GmtActive: gmt(d.Activated), UtcActive: utc(d.Activated),
 			GmtOnline: gmt(d.LastOnline), UtcOnline: utc(d.LastOnline), NodeType: of.NodeType, Owner: true,

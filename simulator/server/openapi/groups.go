@@ -199,7 +199,7 @@ func queryGroupDevices(p *reader) call {
 			}
 			at := max(d.Registered, d.Activated)
 			a.Data.SimpleDeviceInfo = append(a.Data.SimpleDeviceInfo, groupDevice{
-				ProductName: of.Name, ProductKey: d.ProductKey, DeviceName: d.Name, DeviceSecret: d.Secret, IotId: d.IotID(), Nickname: d.Nickname, Status: d.Status(),
+				ProductName: of.Name, ProductKey: d.ProductKey, DeviceName: d.Name, DeviceSecret: s.secretOf(&d), IotId: d.IotID(), Nickname: d.Nickname, Status: d.Status(),
 				ActiveTime: gmt(d.Activated), UtcActiveTime: utc(d.Activated), LastOnlineTime: gmt(d.LastOnline), UtcLastOnlineTime: utc(d.LastOnline),
 				GmtCreate: gmt(d.Registered), UtcCreate: utc(d.Registered), GmtModified: gmt(at), UtcModified: utc(at), NodeType: of.NodeType,
 			})

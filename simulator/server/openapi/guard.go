@@ -82,20 +82,26 @@ func (g *guard) close(ctx context.Context, f *Fault) error {
 	return err
 }
 
-// hide takes the secrets out of what a key that may only read has asked for.
+// hide takes a product's secrets out of what a key that may only read has asked for.
+// Those of devices are left out where they are shown: secretOf.
 func (g *guard) hide(v any) any {
 	if g.who.Role != Reader {
 		return v
 	}
-	switch v := v.(type) {
-	case simulator.Product:
-		v.Secret, v.SigningKey = "", nil
-		return v
-	case simulator.Device:
-		v.Secret = ""
-		return v
+	if p, ok := v.(simulator.Product); ok {
+		p.Secret, p.SigningKey = "", nil
+		return p
 	}
 	return v
+}
+
+// secretOf is what the caller is shown of a device's secret. The device itself keeps
+// it, since its IotId follows from it.
+func (s session) secretOf(d *simulator.Device) string {
+	if s.who.Role == Reader {
+		return ""
+	}
+	return d.Secret
 }
 
 // owns checks that a product is the caller's.
@@ -145,9 +151,6 @@ func (g *guard) Devices(ctx context.Context, f store.DeviceFilter, p store.Page)
 	}
 	list, n, err := g.lists.Devices(ctx, f, p)
 	own, err := only(ctx, g, list, err, func(d *simulator.Device) string { return d.ProductKey })
-	for i := range own {
-		own[i] = g.hide(own[i]).(simulator.Device)
-	}
 	return own, n - (len(list) - len(own)), err
 }
 

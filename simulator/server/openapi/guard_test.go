@@ -341,6 +341,9 @@ func TestRoles(t *testing.T) {
 	if _, got := e.call(operator, "RegisterDevice", "ProductKey", e.product, "DeviceName", "by-operator"); !got.Success {
 		t.Errorf("an operator cannot register a device: %+v", got)
 	}
+	if text, _ := e.call(looker, "QueryDeviceDetail", "ProductKey", e.product, "DeviceName", "victim-1"); field(t, text, "IotId") != e.iotID {
+		t.Errorf("a key that may only read is shown another IotId than %s: %s", e.iotID, text)
+	}
 	g := &guard{engine: e.town, lists: e.store, who: looker}
 	if _, err := g.Do(t.Context(), simulator.RegisterDevices{Product: e.product, Count: 1}); err == nil {
 		t.Error("a change by an action that is not marked so is let through")

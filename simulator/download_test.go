@@ -29,6 +29,9 @@ func TestDownloadProtocolLimits(t *testing.T) {
 		func(pkg string, how Protocol) Command {
 			return CreateVerifyJob{Package: pkg, Devices: []string{"d1"}, Protocol: how}
 		},
+		func(pkg string, how Protocol) Command {
+			return CreateDynamicJob{Package: pkg, Sources: []string{"1.0"}, Protocol: how}
+		},
 	} {
 		w.refused(make(large, MQTT), Invalid, "DownloadProtocol", "at most 16777216")
 		w.refused(make(two, MQTT), Invalid, "DownloadProtocol", "2 files")

@@ -365,3 +365,38 @@ func (p *fullPusher) Push(ota.Device, ota.TopicKind, []byte) error {
 func newDiscard() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func noOffers(context.Context, ota.Device) ([]simulator.Offer, error) { return nil, nil }
+
+// A sub-device fetches through its gateway, on its own topics and with its own
+// stream; its gateway and its neighbour do not get a byte with it.
+func TestMQTTDownloadOfSubDevice(t *testing.T) {
+	content := noise(200_000)
+	c := open(t, t.TempDir()).run()
+	defer c.stop()
+	p := newPlant(c, "s1", "s2")
+	c.batch(c.put(c.product, "overMQTT", content), func(j *simulator.CreateStaticJob) {
+		j.Target, j.Devices, j.Protocol = simulator.TargetSpecific, []string{"s1"}, simulator.MQTT
+	})
+	g := p.connectGateway("gw")
+	defer g.off()
+	p.good(p.ask(g, ota.TopicTopoAdd, "s1", "s2"))
+	p.good(p.ask(g, ota.TopicLogin, "s1"))
+	s1 := g.as(p.sub("s1"))
+	_, s := s1.stream()
+	var got []byte
+	for len(got) < len(content) {
+		b := s1.block(ota.BlockRequest{ID: "1", Stream: s, Offset: int64(len(got)), Size: ota.MaxBlockSize})
+		if b.Code != 200 {
+			t.Fatalf("%+v", b)
+		}
+		got = append(got, b.Data...)
+	}
+	if !bytes.Equal(got, content) {
+		t.Error("what came is not what was uploaded")
+	}
+	p.good(p.ask(g, ota.TopicLogin, "s2"))
+	for _, d := range []*device{g, g.as(p.sub("s2"))} {
+		if b := d.block(ota.BlockRequest{ID: "1", Stream: s, Size: 256}); b.Code != 403 {
+			t.Errorf("%s got %d", d.dev, b.Code)
+		}
+	}
+}

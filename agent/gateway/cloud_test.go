@@ -75,6 +75,8 @@ func (w *world) Publish(_ context.Context, d ota.Device, kind ota.TopicKind, pay
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
+	case w.deaf > 0:
+		w.deaf--
 	case d == hub && (kind == ota.TopicLogin || kind == ota.TopicTopoAdd):
 		w.session(kind, payload)
 	case !w.in[d]:
@@ -128,6 +130,10 @@ func (w *world) session(kind ota.TopicKind, payload []byte) {
 		w.log = append(w.log, l.Device.Name+" login")
 		w.logins = append(w.logins, time.Now())
 		w.in[l.Device] = true
+	}
+	if w.lost > 0 {
+		w.lost--
+		return
 	}
 	w.send(hub, kind.GatewayReply(), reply.Encode(kind))
 	if kind == ota.TopicLogin {

@@ -177,7 +177,7 @@ func TestFailures(t *testing.T) {
 				}
 				// The failure is the negative step, then the version.
 				got := w.got("lamp")
-				if last := got[len(got)-2:]; w.version[lamp] != "" && c.why != "no module" && last[0] != "lamp inform 1.0.0" {
+				if last := got[len(got)-2:]; c.why != "does not say" && c.why != "no module" && last[0] != "lamp inform 1.0.0" {
 					t.Errorf("in the end the cloud got %q", last)
 				}
 			})
@@ -226,8 +226,8 @@ func TestLater(t *testing.T) {
 		w.settle(time.Second)
 		w.wants(lamp, nil)
 		w.settle(time.Hour)
-		if s := w.state(lamp); s != "succeeded" || calls != 3 || len(w.ranges) != 1 {
-			t.Errorf("task %q, %d calls, requests %q", s, calls, w.ranges)
+		if s := w.state(lamp); s != "succeeded" || calls != 3 || len(w.requests()) != 1 {
+			t.Errorf("task %q, %d calls, requests %q", s, calls, w.requests())
 		}
 		if d := at[1].Sub(at[0]); d < DefaultLater || d > DefaultLater+time.Minute {
 			t.Errorf("asked again after %v", d)
@@ -247,9 +247,7 @@ func TestLaterAndNotWantedAnyMore(t *testing.T) {
 		w.settle(time.Second)
 		w.wants(lamp, nil)
 		w.settle(time.Minute)
-		w.mu.Lock()
-		w.tasks[lamp].state = "cancelled"
-		w.mu.Unlock()
+		w.locked(func() { w.tasks[lamp].state = "cancelled" })
 		w.settle(time.Hour)
 		if n := len(w.installed()); n != 1 {
 			t.Errorf("the installer was called %d times", n)
@@ -265,9 +263,7 @@ func TestW5TheSameBadVersion(t *testing.T) {
 		w.start()
 		w.settle(time.Second)
 		w.wants(lamp, nil)
-		w.mu.Lock()
-		w.tasks[lamp].retries = 9
-		w.mu.Unlock()
+		w.locked(func() { w.tasks[lamp].retries = 9 })
 		w.settle(time.Hour)
 		if n := len(w.installed()); n != DefaultAttempts {
 			t.Errorf("the installer was called %d times", n)

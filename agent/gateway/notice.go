@@ -164,6 +164,8 @@ func (g *Gateway) replied(s *sub, payload []byte) {
 	case err != nil:
 		g.refuse(s, n, err)
 	case n.Version == s.version && n.Module == ota.DefaultModule && s.rec.Update == nil:
+		// The report is lost, or the cloud does not mind it: again, and not soon.
+		s.told, s.askAt = false, time.Now().Add(askRetry)
 	default:
 		g.want(s, n)
 	}

@@ -50,6 +50,9 @@ type world struct {
 	log      []string // what the cloud got, "lamp progress 0"
 	logins   []time.Time
 
+	lost int // so many answers to logins are lost from here
+	deaf int // so many messages of the gateway are
+
 	version  map[ota.Device]string
 	installs []Update
 	install  func(ctx context.Context, u Update) error // nil installs
@@ -255,4 +258,24 @@ func (w *world) wantClean() {
 			w.t.Errorf("%s is left", n.Name())
 		}
 	}
+}
+
+// locked does something with the world while nobody else does.
+func (w *world) locked(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+}
+
+func (w *world) online(d ota.Device) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.in[d]
+}
+
+// requests are the ranges that were asked for since forget.
+func (w *world) requests() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.ranges)
 }

@@ -67,6 +67,11 @@ func (m *metrics) watch(b *broker.Broker) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "otasim_connections", Help: "Devices that are connected.",
 	}, func() float64 { return float64(b.Stats().Connections) }))
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "otasim_sub_devices", Help: "Sub-devices that are logged in over their gateways.",
+	}, func() float64 { return float64(b.Stats().SubDevices) }))
+	count("otasim_registered_total", "Registrations of devices that were answered with credentials.", func(s broker.Stats) int64 { return s.Registered })
+	count("otasim_limited_total", "Messages of sub-devices left out because they came too often.", func(s broker.Stats) int64 { return s.Limited })
 	count("otasim_connects_total", "Sign-ins that were accepted.", func(s broker.Stats) int64 { return s.Accepted })
 	count("otasim_refused_password_total", "Sign-ins with a wrong password.", func(s broker.Stats) int64 { return s.RefusedPassword })
 	count("otasim_refused_unknown_total", "Sign-ins of unknown or disabled devices.", func(s broker.Stats) int64 { return s.RefusedUnknown })

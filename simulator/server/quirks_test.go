@@ -266,6 +266,47 @@ func TestFieldNoticeBytes(t *testing.T) {
 	}
 }
 
+// The two forms that need more: signed, and over MQTT. size, sign, version, url and
+// signMethod are what 4.x asks for, streamId with dProtocol, md5 what 3.2.0 does.
+func TestFieldNoticeBytesSignedAndOverMQTT(t *testing.T) {
+	sum := strings.Repeat("ab", 16)
+	for _, tt := range []struct {
+		mqtt bool
+		want string
+	}{
+		{false, `{"code":"1000","data":{"size":10,"sign":"` + sum + `","version":"2.0","signMethod":"Md5","url":"URL","md5":"` + sum + `","digestsign":"SIGN","extData":{"_package_udi":"{\"a\":1}","color":"a&b"}},"id":ID,"message":"success"}`},
+		{true, `{"code":"1000","data":{"size":10,"streamId":STREAM,"sign":"` + sum + `","dProtocol":"mqtt","version":"2.0","signMethod":"Md5","streamFileId":1,"md5":"` + sum + `","digestsign":"SIGN","extData":{"_package_udi":"{\"a\":1}","color":"a&b"}},"id":ID,"message":"success"}`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := open(t, t.TempDir()).run()
+			defer c.stop()
+			p := c.fill("d1")
+			c.do(simulator.SetSecureUpgrade{Product: c.product, On: true})
+			d := c.raw("d1", 1)
+			defer d.Close()
+			c.batch(p, func(b *simulator.CreateStaticJob) {
+				b.Tags = []simulator.Tag{{Key: "color", Value: "a&b"}}
+				if tt.mqtt {
+					b.Protocol = simulator.MQTT
+				}
+			})
+			got := d.hears(ota.TopicUpgrade)
+			n, _, err := ota.DecodeNotice([]byte(got))
+			if err != nil {
+				t.Fatalf("%s: %v", got, err)
+			}
+			stream := ""
+			if n.Stream != nil {
+				stream = fmt.Sprint(n.Stream.ID)
+			}
+			want := strings.NewReplacer("URL", n.Files[0].URL, "SIGN", n.DigestSign, "STREAM", stream, "ID", fmt.Sprint(n.ID)).Replace(tt.want)
+			if got != want || n.DigestSign == "" {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
 // Steps of 0 begin the upgrade, and any step below 0 ends it, below -4 too.
 func TestFieldStepsBelowMinus4(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

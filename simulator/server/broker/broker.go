@@ -2,9 +2,10 @@
 // hands what they publish to a [Sink], and pushes what the cloud has for them.
 // It knows nothing of packages, jobs and tasks.
 //
-// The promise: a device that did not prove its secret is told so and gets no
-// further; a device that did can publish and receive on its own topics and on no
-// others, whatever it subscribes to. The cloud's messages reach a connected
+// The promise: a device that did not prove its secret (or its certificate, or its
+// token) is told so and gets no further; a device that did can publish and receive on
+// its own topics, and a gateway on those of the sub-devices that it has logged in, and
+// on no others, whatever it subscribes to. The cloud's messages reach a connected
 // device without any SUBSCRIBE, and once when it did subscribe (protocol
 // section 1). Nothing that arrives here panics, and no slow or hostile
 // connection delays another, or the caller of [Broker.Push].

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -375,4 +376,49 @@ func TestSubDeviceStorm(t *testing.T) {
 	if s := b.Stats(); s.SubDevices != 0 || s.Connections != 0 || len(b.subs) != 0 {
 		t.Errorf("left over: %+v, %d", s, len(b.subs))
 	}
+}
+
+// FuzzGateway feeds what a gateway says of its sub-devices to the broker, between good
+// requests. Nothing may panic or hang, each request is answered once, and the sink sees
+// no device but the gateway and the sub-devices that were signed for.
+func FuzzGateway(f *testing.F) {
+	gw, sub, other := dev("gw"), dev("sub"), dev("other")
+	for kind := ota.TopicLogin; kind <= ota.TopicBatchLogout; kind += 2 {
+		l := ota.NewSubLogin(sub, secretOf(sub))
+		f.Add(uint8(kind), ota.GatewayRequest{ID: "1", Subs: []ota.SubLogin{l}}.Encode(kind))
+		f.Add(uint8(kind), ota.GatewayRequest{ID: "1", Subs: []ota.SubLogin{l, l}}.Encode(kind))
+	}
+	f.Add(uint8(ota.TopicLogin), []byte("{"))
+	f.Fuzz(func(t *testing.T, k uint8, payload []byte) {
+		kind := ota.TopicKind(k)
+		if !kind.Session() || len(payload) > 10_000 {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) {
+			c := newCity(gw, sub, other)
+			var h hall
+			b := newBroker(t, c, withGateways(&h))
+			conn := knock(t, b, gw, 60)
+			var heard bytes.Buffer
+			read := make(chan struct{})
+			go func() { io.Copy(&heard, conn); close(read) }()
+			good := ota.GatewayRequest{ID: "1", Subs: []ota.SubLogin{ota.NewSubLogin(sub, secretOf(sub))}}
+			conn.Write(publishPacket(ota.TopicLogin.Of(gw), good.Encode(ota.TopicLogin)))
+			conn.Write(publishPacket(kind.Of(gw), payload))
+			conn.Write(publishPacket(ota.TopicLogout.Of(gw), good.Encode(ota.TopicLogout)))
+			synctest.Wait()
+			b.Push(sub, ota.TopicUpgrade, []byte("x"))
+			synctest.Wait()
+			conn.Close()
+			b.Close()
+			<-read
+			if n := bytes.Count(heard.Bytes(), []byte("_reply")); n != 3 {
+				t.Errorf("%d answers to 3 requests: %q", n, heard.Bytes())
+			}
+			got := c.log()
+			if strings.Contains(got, "other") || strings.Count(got, "online sub") != strings.Count(got, "offline sub") || strings.Contains(got, "uplink") {
+				t.Errorf("events %q", got)
+			}
+		})
+	})
 }

@@ -74,7 +74,7 @@ func (c *Cloud) tellVersion(d *device, module, version string, now Stamp) {
 }
 
 // tellJobs tells of the jobs that have come to another state. It runs after every
-// command, event and tick, so that no state is passed over.
+// command, event and tick; a job that is over as soon as it is made is told as over.
 func (c *Cloud) tellJobs(now Stamp) {
 	if !c.opt.AppEvents {
 		return

@@ -26,6 +26,7 @@ type serveFlags struct {
 	maxPushRate          string
 	clockSpeed           int
 	callsPerKey          int
+	hook                 hookFlags
 	verbose              bool
 }
 
@@ -66,6 +67,7 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), thos
 	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
 	fl.IntVar(&f.clockSpeed, "clock-speed", 1, "how many times faster than the world's the clock of the rules runs: 60 rehearses an hour in a minute")
 	fl.IntVar(&f.callsPerKey, "max-call-rate", 0, "most calls of the API a second that an access key may make, 0 for any number")
+	f.hook.add(fl)
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what is dropped and refused too")
 	return cmd
 }
@@ -123,6 +125,10 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	hook, err := f.hook.config()
+	if err != nil {
+		return err
+	}
 	var open listeners
 	defer open.close()
 	mqtt, err := open.listen("--mqtt", f.mqtt)
@@ -142,7 +148,7 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 		level = slog.LevelDebug
 	}
 	s, err := server.New(ctx, server.Config{
-		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, CallsPerKey: f.callsPerKey, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
+		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, Webhook: hook, CallsPerKey: f.callsPerKey, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
 		ConnectsPerMinute: f.doors.connectsPerMinute,
 		Logger:            slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})

@@ -36,6 +36,7 @@ type Engine struct {
 	log     *slog.Logger
 	metrics *metrics
 	clock   *clock
+	told    func()          // called when there is something to tell applications
 	latest  simulator.Stamp // when anything was last stored before this engine
 
 	inbox   chan *request
@@ -74,7 +75,7 @@ func newEngine(ctx context.Context, st store.Store, opt simulator.Options, send 
 		return nil, fmt.Errorf("the stored state is not whole: %w", err)
 	}
 	return &Engine{
-		cloud: cloud, store: st, send: send, log: log, metrics: m, clock: newClock(1, 0), latest: latest(state),
+		cloud: cloud, store: st, send: send, log: log, metrics: m, clock: newClock(1, 0), told: func() {}, latest: latest(state),
 		inbox: make(chan *request, maxInbox), stopped: make(chan struct{}),
 	}, nil
 }
@@ -199,6 +200,9 @@ func (e *Engine) work(batch []*request) error {
 	}
 	e.cloud.Commit()
 	e.recovered(changes.Rows() > 0, real)
+	if len(changes.Events) > 0 {
+		e.told()
+	}
 	if pushes := e.cloud.TakePushes(); len(pushes) > 0 {
 		e.send(pushes)
 	}

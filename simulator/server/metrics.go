@@ -16,6 +16,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	uplinks  *prometheus.CounterVec
 	notices  *prometheus.CounterVec
+	events   *prometheus.CounterVec
 	blocks   *prometheus.CounterVec
 	rows     prometheus.Histogram
 	seconds  prometheus.Histogram
@@ -34,6 +35,9 @@ func newMetrics() *metrics {
 		blocks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otasim_blocks_total", Help: "Answers to devices that download over MQTT: sent, refused or lost.",
 		}, []string{"result"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "otasim_events_total", Help: "Events for applications: delivered to the webhook, or failed and to be tried again.",
+		}, []string{"result"}),
 		rows: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "otasim_save_rows", Help: "Rows stored in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 9),
 		}),
@@ -44,7 +48,7 @@ func newMetrics() *metrics {
 			Name: "otasim_save_failures_total", Help: "Transactions that failed and were taken back.",
 		}),
 	}
-	m.registry.MustRegister(m.uplinks, m.notices, m.blocks, m.rows, m.seconds, m.failures,
+	m.registry.MustRegister(m.uplinks, m.notices, m.events, m.blocks, m.rows, m.seconds, m.failures,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

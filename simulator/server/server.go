@@ -33,6 +33,7 @@ type Config struct {
 	AccessKey   openapi.Key  // besides those that are stored; none when it has no ID
 	CallsPerKey int          // calls a second that an access key may make; 0 is any number
 	MaxPushRate int          // 0 is simulator.MaxPushRate
+	Webhook     Webhook      // where applications are told what happens
 	ClockSpeed  int          // how many times faster than the world's the rules' clock runs; 0 is 1
 	Logger      *slog.Logger // nil: silent
 
@@ -63,6 +64,7 @@ type Server struct {
 	broker  *broker.Broker
 	api     *openapi.Server
 	metrics *metrics
+	hook    *hook // nil: none
 }
 
 // New opens the directory and loads what is there. Nothing is served before Run.
@@ -83,6 +85,9 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if c.ClockSpeed < 0 || c.ClockSpeed > MaxClockSpeed {
 		return fmt.Errorf("%w: the clock's speed is 1 to %d, not %d", ErrConfig, MaxClockSpeed, c.ClockSpeed)
 	}
+	if err := c.Webhook.check(); err != nil {
+		return err
+	}
 	if err := s.openDir(c.Dir); err != nil {
 		return err
 	}
@@ -95,10 +100,14 @@ func (s *Server) open(ctx context.Context, c Config) error {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s.sender = newSender(s.files, s.log, s.metrics)
-	opt := simulator.Options{Random: rand.Reader, MaxPushRate: c.MaxPushRate}
+	opt := simulator.Options{Random: rand.Reader, MaxPushRate: c.MaxPushRate, AppEvents: c.Webhook.URL != ""}
 	send := func(p []simulator.Push) { s.sender.unsent <- p }
 	if s.engine, err = newEngine(ctx, s.store, opt, send, s.log, s.metrics); err != nil {
 		return err
+	}
+	if c.Webhook.URL != "" {
+		s.hook = newHook(c.Webhook, s.store, s.log, s.metrics)
+		s.engine.told = s.hook.told
 	}
 	s.engine.clock = newClock(c.ClockSpeed, s.engine.latest)
 	g := &gate{engine: s.engine, blocks: newBlocks(s.engine, s.files, s.log, s.metrics), log: s.log, metrics: s.metrics}
@@ -235,6 +244,9 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 		running.Go(func() { stop(ignore(h.Serve(l), http.ErrServerClosed)) })
 	}
 	running.Go(func() { s.sweep(stopped) })
+	if s.hook != nil {
+		running.Go(func() { s.hook.run(stopped) })
+	}
 	<-stopped.Done()
 	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

@@ -175,3 +175,21 @@ func TestOfficialMultiFiles(t *testing.T) {
 		}, f.MultiFiles)
 	}
 }
+
+// TestOfficialSuffixes: files of later documents' kinds make packages with the option
+// for it only (P3).
+func TestOfficialSuffixes(t *testing.T) {
+	tw := newTown(t)
+	c, key := tw.client, tw.product("lamp")
+	upload := iot.CreateGenerateOTAUploadURLRequest()
+	upload.FileSuffix = "tar.xz"
+	url := ok(t, must(c.GenerateOTAUploadURL(upload)), nil).Data.FirmwareUrl
+	tw.uploads.(*shelf).put(url, []byte("image"))
+	r := iot.CreateCreateOTAFirmwareRequest()
+	r.ProductKey, r.FirmwareName, r.DestVersion, r.FirmwareUrl = key, "fw", "2.0", url
+	refused(t, must(c.CreateOTAFirmware(r)), codeInvalid, "FirmwareUrl", ".tar.xz")
+	if err := tw.ours("UpdateProductOTAOptions", map[string]string{"ProductKey": key, "LatestLimits": "true"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, must(c.CreateOTAFirmware(r)), nil)
+}

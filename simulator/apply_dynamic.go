@@ -1,8 +1,6 @@
 package simulator
 
-import (
-	"slices"
-)
+import "slices"
 
 func (cmd CreateDynamicJob) apply(c *Cloud, now Stamp) (any, error) {
 	p, err := c.pack(cmd.Package)
@@ -30,7 +28,7 @@ func (cmd CreateDynamicJob) apply(c *Cloud, now Stamp) (any, error) {
 	var matching []*device
 	if cmd.Mode == AllMatching {
 		for _, d := range j.product.list {
-			if v := (Version{Module: p.Module, Version: d.Version(p.Module)}); v.Version != "" && c.watches(j, d, v) {
+			if c.watches(j, d, Version{Module: p.Module, Version: d.Version(p.Module)}) {
 				matching = append(matching, d)
 			}
 		}

@@ -97,3 +97,36 @@ func BenchmarkMillion(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// BenchmarkMillionDynamic is a dynamic batch in a cloud of a million devices of which
+// 100,000 match when it is made and another 100,000 come to match, one report each, and
+// a grey choice among the rest.
+func BenchmarkMillionDynamic(b *testing.B) {
+	for b.Loop() {
+		b.StopTimer()
+		w := bigWorld(b, 1_000_000, false)
+		list := w.cloud.products[w.product].list
+		for _, d := range list[100_000:] {
+			w.cloud.Happen(Informed{d.Device.Device, "", "0.9"}, w.now)
+			w.cloud.Commit()
+		}
+		p := w.pkg("p")
+		b.StartTimer()
+		begin := time.Now()
+		j := w.dynamic(p, nil)
+		made := time.Now()
+		for _, d := range list[100_000:200_000] {
+			w.cloud.Happen(Informed{d.Device.Device, "", "1.0"}, w.now)
+			w.cloud.Commit()
+		}
+		w.settled()
+		matched := time.Now()
+		g := w.do(CreateStaticJob{Package: p.ID, Target: TargetGray, Gray: "10", Sources: []string{"0.9"}}).(Job)
+		b.ReportMetric(made.Sub(begin).Seconds()*1000, "create-ms")
+		b.ReportMetric(matched.Sub(made).Seconds()*1000, "match-ms")
+		b.ReportMetric(time.Since(matched).Seconds()*1000, "grey-ms")
+		if n, m := w.job(j.ID).Counts.Queued, g.Counts.Queued; n != 200_000 || m != 80_000 {
+			b.Fatalf("%d and %d tasks", n, m)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -30,25 +29,25 @@ func parseGray(s string) (int, error) {
 // (P30). The choice hangs on the package and the devices' names alone: asked again it
 // is the same, and a greater percentage adds devices to those of a smaller one.
 func chooseGray(pack string, devices []*device, thousandths int) []*device {
-	n := max(int(int64(len(devices))*int64(thousandths)/wholeGray), min(1, len(devices)))
-	type ticket struct {
-		number uint64
-		d      *device
-		place  int
+	if len(devices) == 0 {
+		return nil
 	}
-	tickets := make([]ticket, len(devices))
+	n := max(int(int64(len(devices))*int64(thousandths)/wholeGray), 1)
+	tickets := make([]uint64, len(devices))
+	buf := append([]byte(pack), 0)
 	for i, d := range devices {
-		h := sha256.Sum256([]byte(pack + "\x00" + d.Name))
-		tickets[i] = ticket{binary.BigEndian.Uint64(h[:]), d, i}
+		h := sha256.Sum256(append(buf, d.Name...))
+		tickets[i] = binary.BigEndian.Uint64(h[:])
 	}
-	slices.SortFunc(tickets, func(a, b ticket) int {
-		return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.d.Name, b.d.Name))
-	})
-	tickets = tickets[:n]
-	slices.SortFunc(tickets, func(a, b ticket) int { return cmp.Compare(a.place, b.place) })
-	out := make([]*device, n)
-	for i := range tickets {
-		out[i] = tickets[i].d
+	sorted := slices.Clone(tickets)
+	slices.Sort(sorted)
+	last := sorted[n-1]
+	out := make([]*device, 0, n)
+	for i, d := range devices {
+		// Of two equal tickets, which is next to impossible, the one in front wins.
+		if tickets[i] <= last && len(out) < n {
+			out = append(out, d)
+		}
 	}
 	return out
 }

@@ -155,3 +155,14 @@ func TestP41TagsCannotBeFieldsOfTheNotice(t *testing.T) {
 		t.Errorf("tags %v", got)
 	}
 }
+
+func TestP33NothingStartsAnewAfterTheEnd(t *testing.T) {
+	w := newWorld(t, 1)
+	at := func(d time.Duration) Stamp { return At(w.now.Add(d)) }
+	w.batch(w.pkg("p"), func(c *CreateStaticJob) { c.Start, c.Finish = at(10*time.Minute), at(2*time.Hour) })
+	w.now = w.now.Add(2 * time.Hour)
+	w.cloud.Tick(w.now)
+	ended := w.cloud.Changes().Tasks[0]
+	w.commit()
+	w.refused(ReupgradeTasks{[]Task{ended}}, Refused, "Tasks", ReasonFinished)
+}

@@ -201,6 +201,9 @@ func agentModules(list []moduleConfig, here place) ([]agent.Module, error) {
 		if modules[i].Folder, err = agent.NewFolder(m.Dir); err != nil {
 			return nil, exitf(exitConfig, fmt.Sprintf("module.%d.dir", i), "%w (make it, writable for the service)", err)
 		}
+		if err := writeCanary(m.Dir); err != nil {
+			return nil, exitf(exitConfig, fmt.Sprintf("module.%d.dir", i), "%s cannot be written: %w (mount it writable, or name another directory)", m.Dir, reasonOf(err))
+		}
 		if len(m.Restart) > 0 {
 			here := here
 			here.module = m.Name

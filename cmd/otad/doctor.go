@@ -85,6 +85,7 @@ func (d *doctor) look(ctx context.Context, recordSlot bool) {
 	d.record()
 	d.boot()
 	d.slots()
+	d.folders()
 	if recordSlot {
 		d.recordSlot(ctx)
 	}

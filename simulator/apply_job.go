@@ -15,7 +15,7 @@ func (cmd CreateVerifyJob) apply(c *Cloud, now Stamp) (any, error) {
 	if n := len(cmd.Devices); n > MaxVerifyDevices {
 		return nil, fail(Invalid, "Devices", "%d devices, a verification has at most %d", n, MaxVerifyDevices)
 	}
-	for _, err := range []error{c.checkDownload(p, cmd.Protocol), checkTags(cmd.Tags)} {
+	for _, err := range []error{c.checkDownload(p, cmd.Protocol), checkTags(cmd.Tags), checkSources(p, cmd.Sources)} {
 		if err != nil {
 			return nil, err
 		}
@@ -26,9 +26,11 @@ func (cmd CreateVerifyJob) apply(c *Cloud, now Stamp) (any, error) {
 	}
 	for _, d := range devices { // chosen one by one: each is told apart (P18, P19)
 		switch v := d.Version(p.Module); {
-		case p.offers(v, nil):
+		case p.offers(v, cmd.Sources):
 		case v == p.Version:
 			return nil, fail(Invalid, "Devices", "device %q runs %s already", d.Name, v)
+		case !p.Diff:
+			return nil, fail(Invalid, "Devices", "device %q runs %q, which is none of the source versions", d.Name, v)
 		default:
 			return nil, fail(Invalid, "Devices", "device %q runs %q, the package is for %s", d.Name, v, p.Source)
 		}
@@ -36,7 +38,7 @@ func (cmd CreateVerifyJob) apply(c *Cloud, now Stamp) (any, error) {
 	j := c.newJob(p, now)
 	j.Type, j.Selection, j.Target, j.Desc = VerifyFirmware, Static, TargetSpecific, cmd.Desc
 	j.Protocol = cmd.Protocol
-	j.Tags = slices.Clone(cmd.Tags)
+	j.Tags, j.Sources = slices.Clone(cmd.Tags), slices.Clone(cmd.Sources)
 	j.Policy = Policy{
 		TimeoutMinutes: cmd.TimeoutMinutes, MaximumPerMinute: min(MaxPushRate, c.opt.MaxPushRate), Overwrite: KeepTask,
 		NoPush: cmd.NoPush, NeedConfirm: cmd.NeedConfirm,

@@ -77,6 +77,7 @@ type CreatePackage struct {
 type CreateVerifyJob struct {
 	Package        string
 	Devices        []string // names
+	Sources        []string // P18: the devices run one of them; none is no restriction
 	TimeoutMinutes int      // 0 is none
 	Desc           string
 	Protocol       Protocol // empty is HTTPS

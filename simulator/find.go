@@ -128,7 +128,7 @@ func Looks(cmd Command) bool {
 	switch cmd := cmd.(type) {
 	case As:
 		return cmd.Command != nil && Looks(cmd.Command)
-	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers, FindVersions,
+	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers, FindVersions, FindCandidates,
 		FindGroup, FindGroups, FindUnknown, FindSubDevices, FindSubLimits, AdmitSubDevice:
 		return true
 	}

@@ -67,6 +67,38 @@ func TestP17P18P19VerificationDevices(t *testing.T) {
 	w.refused(CreateVerifyJob{Package: full.ID, Devices: all}, Invalid, "Devices", "at most 10")
 }
 
+func TestP18P28SourceVersionsFilterWhoIsOffered(t *testing.T) {
+	w := newWorld(t, 5)
+	w.inform("d2", "1.1")
+	w.inform("d3", "2.0")
+	p := w.unverified("p")
+	for _, tc := range []struct {
+		sources []string
+		want    string
+	}{{nil, "d1 d2 d4 d5"}, {[]string{"1.1"}, "d2"}, {[]string{"1.0", "1.1"}, "d1 d2 d4 d5"}, {[]string{"0.1"}, ""}} {
+		var got []string
+		for from := 0; ; {
+			part := w.do(FindCandidates{p.ID, tc.sources, from, 2}).(Candidates)
+			for _, d := range part.Devices {
+				got = append(got, d.Name)
+			}
+			if from = part.Next; from == 0 {
+				break
+			}
+		}
+		if text := strings.Join(got, " "); text != tc.want {
+			t.Errorf("for %v are offered %q, want %q", tc.sources, text, tc.want)
+		}
+	}
+	w.refused(FindCandidates{Package: p.ID, Sources: []string{"2.0"}}, Invalid, "Sources", "target")
+	w.refused(FindCandidates{Package: p.ID, Limit: MaxCandidates + 1}, Invalid, "Limit", "200")
+	w.refused(CreateVerifyJob{Package: p.ID, Devices: []string{"d1"}, Sources: []string{"1.1"}}, Invalid, "Devices", "none of the source versions")
+	j := w.do(CreateVerifyJob{Package: p.ID, Devices: []string{"d2"}, Sources: []string{"1.1"}}).(Job)
+	if len(j.Sources) != 1 || j.Sources[0] != "1.1" {
+		t.Errorf("sources %v", j.Sources)
+	}
+}
+
 func TestP21P53SeveralBatchesOfAPackage(t *testing.T) {
 	w := newWorld(t, 3)
 	w.inform("d2", "1.1")

@@ -154,7 +154,11 @@ func (b *Broker) ServeConn(conn net.Conn) {
 	b.mu.Unlock()
 	defer b.conns.Done()
 	defer b.forget(conn)
-	if s := b.enter(conn); s != nil {
+	// Signing in goes deep, and a goroutine's stack does not become small again: it has
+	// one of its own, so that an idle device does not hold it for a day.
+	entered := make(chan *session)
+	go func() { entered <- b.enter(conn) }()
+	if s := <-entered; s != nil {
 		b.serve(s)
 	}
 }

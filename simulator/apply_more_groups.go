@@ -174,7 +174,7 @@ func (cmd DeleteGroup) apply(c *Cloud, _ Stamp) (any, error) {
 	return g.Group, nil
 }
 
-func (cmd AddToGroup) apply(c *Cloud, _ Stamp) (any, error) {
+func (cmd AddToGroup) apply(c *Cloud, now Stamp) (any, error) {
 	g, devices, err := c.meant(cmd.Group, cmd.Devices)
 	if err != nil {
 		return nil, err
@@ -191,10 +191,21 @@ func (cmd AddToGroup) apply(c *Cloud, _ Stamp) (any, error) {
 			n.Exceeding++
 		default:
 			c.setGroups(d, append(slices.Clone(d.groups()), g.ID))
+			c.joined(d, now)
 			n.Done++
 		}
 	}
 	return n, nil
+}
+
+// joined gives a device to the dynamic batch that it has come to match by joining a
+// group (P26). One that is for newly reported versions alone waits for a report (P40).
+func (c *Cloud) joined(d *device, now Stamp) {
+	for _, v := range d.Versions {
+		if j := c.wanted(d, v); j != nil && j.Group != "" && j.Dynamic == int(AllMatching) {
+			c.addTask(j, d, now)
+		}
+	}
 }
 
 func (cmd RemoveFromGroup) apply(c *Cloud, _ Stamp) (any, error) {

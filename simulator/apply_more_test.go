@@ -219,6 +219,7 @@ func (w *world) anything(rt *rapid.T) {
 		UpdateModule{Product: w.product, Name: module, Desc: &name},
 		CreateGroup{Account: "me", Name: "group_" + name, Super: ""},
 		AddToGroup{pick(groups, "group"), []ota.Device{w.dev(name)}},
+		CreateDynamicJob{Package: pick(packages, "package"), Sources: []string{"1.0"}, Group: pick(groups, "group")},
 		RemoveFromGroup{pick(groups, "group"), []ota.Device{w.dev(name)}},
 		DeleteGroup{pick(groups, "group")},
 		w.full("fw-" + name),

@@ -44,8 +44,10 @@
 //
 // QueryOTAJob also answers with the variable rate that UpdateOTAJob has set, in the
 // latter's names. MaximumPerMinute alone makes the rate constant again; beside
-// BaseRatePerMinute it is the most that a variable one comes to. What a job was made with for good (UpgradeType,
-// TargetSelection, SrcVersionList, Tags) may be said again there, and must be the same.
+// BaseRatePerMinute it is the most that a variable one comes to. What a job was made
+// with for good (UpgradeType, TargetSelection, SrcVersionList, Tags) may be said again
+// there, and must be the same.
+//
 // Groups are those that devices are put into by hand, LINK_PLATFORM; a batch for a
 // group is for the devices of the groups below it too, and a dynamic one for those
 // that are put into it later.

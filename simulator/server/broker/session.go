@@ -36,6 +36,7 @@ type session struct {
 	first     []byte   // what the device is told of itself before anything else
 	pace      pace
 	denied    int
+	telemetry string // the last topic of no OTA kind that was found to be the device's own
 
 	mu      sync.Mutex
 	closed  bool

@@ -87,7 +87,17 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 	if qos == 0 {
 		return true
 	}
-	return answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID})
+	return s.puback(cl, pk.PacketID)
+}
+
+// puback is answer for the packet that there are most of, without the encoder for
+// packets of every kind. The lock is the one that mochi's writers take turns
+// with.
+func (s *session) puback(cl *mqtt.Client, id uint16) bool {
+	cl.Lock()
+	defer cl.Unlock()
+	_, err := s.Conn.Write([]byte{packets.Puback << 4, 2, byte(id >> 8), byte(id)})
+	return err == nil
 }
 
 // wait holds the connection while the device is above its rate; false when the
@@ -181,4 +191,13 @@ func (s *session) deny(what, topic, why string) {
 	if s.denied&(s.denied-1) == 0 {
 		s.broker.warn(what+" refused", "device", s.device.String(), "topic", clip(topic), "why", why, "times", s.denied)
 	}
+}
+
+// owns is ownTopic, and remembers the topic: firmware has one or two for telemetry.
+func (s *session) owns(topic string) bool {
+	if !ownTopic(topic, s.device) {
+		return false
+	}
+	s.telemetry = strings.Clone(topic) // it is a part of the packet
+	return true
 }

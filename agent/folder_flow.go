@@ -125,6 +125,11 @@ func (a *Agent) fetchFiles(ctx context.Context, u *Update) error {
 			continue
 		}
 		err := a.fetchFile(ctx, u, i, begin)
+		if errors.Is(err, errOther) && restarts < maxRestarts {
+			u.Validator = ""
+			restarts++
+			continue
+		}
 		if errors.Is(err, fetch.ErrChanged) && restarts < maxRestarts {
 			a.cfg.Log.Warn("starting over: a file changed on the server", "file", fileName(u.Notice, i), "err", err)
 			u.Mark.In, u.Validator = begin, ""

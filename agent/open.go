@@ -42,7 +42,8 @@ func (a *Agent) streams() (Streams, fetch.Blocks, bool) {
 	return s, b, ok && ok2
 }
 
-// errOther: the update begins anew when the cloud sends it again.
+// errOther: it came over HTTP until now and comes over MQTT from here on, or the
+// other way round. The download goes on from its mark.
 var errOther = errors.New("the cloud has it downloaded in another way now")
 
 func (a *Agent) freshURL(ctx context.Context, u *Update, i int) (string, error) {

@@ -34,11 +34,18 @@ func (a *Agent) fetch(ctx context.Context, u *Update) error {
 	}
 	for restarts := 0; ; restarts++ {
 		err := a.pullOnce(ctx, u)
-		if !errors.Is(err, fetch.ErrChanged) || restarts == maxRestarts {
+		switch {
+		case restarts == maxRestarts:
+			return err
+		case errors.Is(err, errOther):
+			a.cfg.Log.Info("going on in another way", "mqtt", u.Notice.Stream != nil)
+			u.Validator = "" // the digest says whether it is the same file
+		case errors.Is(err, fetch.ErrChanged):
+			a.cfg.Log.Warn("starting over: the package changed on the server", "err", err)
+			u.startOver()
+		default:
 			return err
 		}
-		a.cfg.Log.Warn("starting over: the package changed on the server", "err", err)
-		u.startOver()
 	}
 }
 

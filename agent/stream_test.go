@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +141,54 @@ func TestN17MQTTStreamRefused(t *testing.T) {
 			if n > 2 || n > 1 && at < imageSize/2 {
 				t.Errorf("byte %d was asked for %d times", at, n)
 			}
+		}
+	}
+}
+
+// A user has cancelled the job and made one of the same package that is downloaded
+// in the other way: the download goes on where it is.
+func TestMQTTAndHTTPChange(t *testing.T) {
+	for _, toMQTT := range []bool{true, false} {
+		w := newWorld(t, image(2, "NEW"), image(2, "NEW"), false)
+		url, stream := w.notice.Files[0].URL, &ota.Stream{ID: 7, FileID: 1}
+		over := func(mqtt bool) {
+			w.notice.Stream, w.notice.Files[0].URL = nil, url
+			if mqtt {
+				w.notice.Stream, w.notice.Files[0].URL = stream, ""
+			}
+		}
+		over(!toMQTT)
+		if toMQTT {
+			w.bad = func(rw http.ResponseWriter, r *http.Request) bool {
+				if r.Header.Get("Range") != "" {
+					over(true)
+					rw.WriteHeader(http.StatusForbidden)
+					return true
+				}
+				rw.Header().Set("Content-Length", fmt.Sprint(len(w.pkg)))
+				rw.Write(w.pkg[:imageSize/2])
+				panic(http.ErrAbortHandler)
+			}
+			client, err := fetch.New(fetch.Options{Retries: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.change = func(c *Config) { c.Downloads = client }
+		} else {
+			w.cloud.badBlock = func(r ota.BlockRequest) (ota.Block, bool, error) {
+				if r.Offset >= imageSize/2 {
+					over(false)
+					return ota.Block{Code: 403}, true, nil
+				}
+				return ota.Block{}, false, nil
+			}
+		}
+		w.live()
+		if got := fmt.Sprint(w.cloud.heard()); got != "[1.0.0 100 2.0.0]" || !w.lives() {
+			t.Errorf("to MQTT %v: the cloud heard %s (all: %s)", toMQTT, got, w.cloud.all())
+		}
+		if at := w.cloud.offsets(); len(at) == 0 || toMQTT && at[0] == 0 || !toMQTT && !strings.HasPrefix(w.ranges[0], "bytes=") {
+			t.Errorf("to MQTT %v: it began again: blocks at %v, ranges %q", toMQTT, at, w.ranges)
 		}
 	}
 }

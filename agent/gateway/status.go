@@ -2,6 +2,9 @@ package gateway
 
 import "github.com/leapslot/ota"
 
+// postponedStage is shown of an update whose installer asked for another time.
+const postponedStage = "later"
+
 // Status is what is going on with one sub-device.
 type Status struct {
 	Device  ota.Device
@@ -48,4 +51,16 @@ func (g *Gateway) show(s *sub) {
 			st.Problem = s.why.Error()
 		}
 	})
+}
+
+// Busy reports whether a sub-device is being updated at this moment.
+func (g *Gateway) Busy() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, s := range g.all {
+		if s.shown.Stage != "" && s.shown.Stage != postponedStage {
+			return true
+		}
+	}
+	return false
 }

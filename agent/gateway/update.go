@@ -172,7 +172,7 @@ func (g *Gateway) over(w *walk, err error) {
 		w.u.Starts = 0
 		s.later = time.Now().Add(g.cfg.Later)
 		g.cfg.Log.Info("update of a sub-device postponed", "device", s.Device.Device, "to", w.u.Notice.Version, "until", s.later.UTC().Format(time.TimeOnly))
-		g.set(s, func(st *Status) { st.Stage = "later" })
+		g.set(s, func(st *Status) { st.Stage = postponedStage })
 		g.record(s)
 		return
 	}

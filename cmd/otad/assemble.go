@@ -13,6 +13,7 @@ import (
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/agent"
 	"github.com/leapslot/ota/agent/fetch"
+	subs "github.com/leapslot/ota/agent/gateway"
 	"github.com/leapslot/ota/agent/link"
 	"github.com/leapslot/ota/platform/files"
 	"github.com/leapslot/ota/verify"
@@ -28,6 +29,7 @@ type parts struct {
 	link  *link.Link
 	fetch *fetch.Client
 	trust *verify.Trust
+	subs  *subs.Gateway // nil when there are none
 }
 
 // assemble reads the files that the settings name.
@@ -40,7 +42,10 @@ func assemble(s *settings, b build, log *slog.Logger) (*parts, error) {
 	if p.fetch, err = newFetch(s, b); err != nil {
 		return nil, err
 	}
-	p.trust, err = newTrust(s.Trust)
+	if p.trust, err = newTrust(s.Trust); err != nil {
+		return nil, err
+	}
+	p.subs, err = newSubs(p, log)
 	return p, err
 }
 

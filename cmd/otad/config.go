@@ -32,6 +32,7 @@ type config struct {
 	Reboot   rebootConfig   `toml:"reboot"`
 	Log      logConfig      `toml:"log"`
 	API      apiConfig      `toml:"api"`
+	Gateway  gatewayConfig  `toml:"gateway"`
 }
 
 type deviceConfig struct {

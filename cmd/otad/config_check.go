@@ -44,6 +44,7 @@ func check(s *settings) problems {
 	c.download()
 	c.trust()
 	c.rest()
+	c.gateway()
 	return c.wrong
 }
 

@@ -25,13 +25,13 @@ const hidden = "***"
 func (s *settings) show(w io.Writer, origin bool) error {
 	p := &printer{w: w, s: s, origin: origin}
 	for _, k := range keys() {
-		if k.path == modulePath {
-			for i, m := range s.Module {
-				p.module(i, m)
+		v := k.value(&s.config)
+		if k.tables() {
+			for i := range v.Len() {
+				p.item(k.path, i, v.Index(i))
 			}
 			continue
 		}
-		v := k.value(&s.config)
 		if !s.isSet(k.path) && isEmpty(v) {
 			continue
 		}
@@ -77,6 +77,7 @@ type printer struct {
 	s      *settings
 	origin bool
 	in     string // the table that is open
+	listed bool   // it is one of a list
 	err    error
 }
 
@@ -89,20 +90,21 @@ func (p *printer) print(format string, args ...any) {
 func (p *printer) table(name string) {
 	if name != p.in {
 		p.print("\n[%s]\n", name)
-		p.in = name
+		p.in, p.listed = name, false
 	}
 }
 
-func (p *printer) module(i int, m moduleConfig) {
-	p.print("\n[[%s]]\n", modulePath)
-	p.in = modulePath
-	v, t := reflect.ValueOf(m), reflect.TypeFor[moduleConfig]()
-	for j := range t.NumField() {
-		if isEmpty(v.Field(j)) {
+// item prints one table of a list.
+func (p *printer) item(list string, i int, v reflect.Value) {
+	p.print("\n[[%s]]\n", list)
+	p.in, p.listed = list, true
+	for j, t := 0, v.Type(); j < t.NumField(); j++ {
+		name, option, _ := strings.Cut(t.Field(j).Tag.Get("toml"), ",")
+		if isEmpty(v.Field(j)) || option == "omitempty" && v.Field(j).IsZero() {
 			continue
 		}
-		name, _, _ := strings.Cut(t.Field(j).Tag.Get("toml"), ",")
-		p.line(name, modulePath+"."+strconv.Itoa(i)+"."+name, v.Field(j).Interface())
+		k := key{secret: t.Field(j).Tag.Get("secret")}
+		p.line(name, list+"."+strconv.Itoa(i)+"."+name, k.hide(v.Field(j).Interface()))
 	}
 }
 
@@ -114,7 +116,7 @@ func (p *printer) line(name, path string, v any) {
 	comment := ""
 	if p.origin {
 		comment = "  # default"
-		if p.s.isSet(path) || strings.HasPrefix(path, modulePath+".") {
+		if p.s.isSet(path) || p.listed {
 			comment = "  # " + p.s.where(path).String()
 		}
 	}

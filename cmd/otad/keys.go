@@ -13,8 +13,11 @@ type key struct {
 	secret string // "all", "url" or ""
 }
 
-// modulePath is the one list of tables.
-const modulePath = "module"
+// tables reports whether the key is a list of tables, which neither an environment
+// variable nor a line can hold.
+func (k key) tables() bool {
+	return k.typ.Kind() == reflect.Slice && k.typ.Elem().Kind() == reflect.Struct
+}
 
 // keys lists every key, in the order of the configuration.
 func keys() []key { return keysOf(reflect.TypeFor[config](), "", nil) }
@@ -67,6 +70,17 @@ func (k key) isText() bool {
 	return false
 }
 
+// in reports whether a tree that was read has the key.
+func (k key) in(tree map[string]any) bool {
+	name := k.path
+	if section := k.section(); section != "" {
+		tree, _ = tree[section].(map[string]any)
+		name = strings.TrimPrefix(name, section+".")
+	}
+	_, ok := tree[name]
+	return ok
+}
+
 // value is what c has for the key.
 func (k key) value(c *config) reflect.Value { return reflect.ValueOf(c).Elem().FieldByIndex(k.index) }
 
@@ -90,8 +104,7 @@ func fromEnv(name string) (k key, isSetting, known bool) {
 	known = true
 	for _, k := range keys() {
 		switch {
-		case k.path == modulePath:
-		case k.env() == name:
+		case k.env() == name && !k.tables():
 			return k, true, true
 		case k.section() != "" && strings.HasPrefix(name, envPrefix+strings.ToUpper(k.section())+"_"):
 			known = false

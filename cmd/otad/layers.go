@@ -163,9 +163,12 @@ func (l *layers) addFile(name string, b []byte) {
 // merge lays a tree over what is there. A list replaces a list.
 func (l *layers) merge(tree map[string]any, at map[string]position) {
 	overlay(l.tree, tree)
-	if _, ok := tree[modulePath]; ok {
+	for _, k := range keys() {
+		if !k.tables() || !k.in(tree) {
+			continue
+		}
 		for p := range l.origins {
-			if p == modulePath || strings.HasPrefix(p, modulePath+".") {
+			if p == k.path || strings.HasPrefix(p, k.path+".") {
 				delete(l.origins, p)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -188,15 +189,13 @@ func (s *service) work(ctx context.Context, p *parts) error {
 // make room for another configuration, which is returned.
 func (s *service) until(ctx context.Context, p *parts, hup <-chan os.Signal) (next *parts, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	linked := make(chan struct{})
-	go func() {
-		defer close(linked)
-		p.link.Run(ctx)
-	}()
+	var beside sync.WaitGroup
+	beside.Go(func() { p.link.Run(ctx) })
+	beside.Go(func() { s.playSubs(ctx, p) })
 	ended := make(chan error, 1)
 	a := s.current.Load()
 	go func() { ended <- a.Run(ctx) }()
-	defer func() { cancel(); <-linked }()
+	defer func() { cancel(); beside.Wait() }()
 	var idle <-chan time.Time
 	for {
 		select {
@@ -209,7 +208,7 @@ func (s *service) until(ctx context.Context, p *parts, hup <-chan os.Signal) (ne
 			continue
 		case <-idle:
 		}
-		if a.Status().Stage != agent.Idle {
+		if a.Status().Stage != agent.Idle || p.busy() {
 			idle = time.After(reloadEvery)
 			continue
 		}

@@ -109,7 +109,7 @@ func typeText(text string) string {
 	}
 	names := map[string]string{
 		"string": "a text in quotes", "int": "a number", "bool": "true or false", "[]string": "a list of texts",
-		"[][]string": "a list of lists of texts", "[]main.moduleConfig": "a list of tables, [[module]]",
+		"[][]string": "a list of lists of texts", "[]main.moduleConfig": "a list of tables, [[module]]", "[]main.subConfig": "a list of tables, [[gateway.device]]",
 	}
 	name, known := names[want]
 	if !known && strings.HasSuffix(want, "Config") {

@@ -60,8 +60,11 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 	}
 	count := &s.broker.count
 	kind, d, ok := ota.ParseTopic(pk.TopicName)
-	if u := s.publisher(kind, d, pk); u != nil {
-		return s.subPublish(cl, u, kind, pk)
+	own := !ok && s.owns(pk.TopicName)
+	if !own {
+		if u := s.publisher(kind, d, pk); u != nil {
+			return s.subPublish(cl, u, kind, pk)
+		}
 	}
 	if !s.wait(&s.pace) {
 		return false
@@ -78,7 +81,7 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 	case ok && d == s.device && kind.Up():
 		count.uplinks.Add(1)
 		s.broker.config.Sink.Uplink(d, kind, pk.Payload)
-	case !ok && ownTopic(pk.TopicName, s.device):
+	case own:
 		count.ignored.Add(1) // telemetry and the like, which the same firmware sends
 	default:
 		s.deny("publish", pk.TopicName, "not a topic that the device may publish on")
@@ -193,8 +196,12 @@ func (s *session) deny(what, topic, why string) {
 	}
 }
 
-// owns is ownTopic, and remembers the topic: firmware has one or two for telemetry.
+// owns is ownTopic, and knows the last one again: firmware has one or two for
+// telemetry.
 func (s *session) owns(topic string) bool {
+	if topic == s.telemetry {
+		return true
+	}
 	if !ownTopic(topic, s.device) {
 		return false
 	}

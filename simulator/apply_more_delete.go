@@ -91,10 +91,12 @@ func (cmd DeleteDevice) apply(c *Cloud, now Stamp) (any, error) {
 	p.list = slices.Delete(p.list, at, at+1)
 	delete(p.devices, d.Name)
 	p.count(d.Versions, -1)
+	c.settling.set(d, 0)
 	c.remove(&d.mark, Gone{KindDevice, p.Key, d.Name}, func() {
 		p.list = slices.Insert(p.list, at, d)
 		p.devices[d.Name] = d
 		p.count(d.Versions, 1)
+		c.settling.set(d, d.judgeAt())
 		c.regroup(d, nil, d.groups())
 	})
 	return d.Device, nil

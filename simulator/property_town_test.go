@@ -112,8 +112,8 @@ func (w *town) act() {
 }
 
 func (w *town) actLater() {
-	switch rapid.IntRange(0, 4).Draw(w.rt, "later") {
-	case 0:
+	switch rapid.IntRange(0, 11).Draw(w.rt, "later") {
+	case 0, 5:
 		r := Rules{
 			OneDynamic: rapid.Bool().Draw(w.rt, "one"), NeedProgress: rapid.Bool().Draw(w.rt, "both"),
 			TaskPerModule: rapid.Bool().Draw(w.rt, "modular"), TolerateSource: rapid.Bool().Draw(w.rt, "source"),
@@ -121,26 +121,34 @@ func (w *town) actLater() {
 		}
 		w.modular = w.modular || r.TaskPerModule
 		w.apply(SetRules{w.product, r})
-	case 1:
+	case 1, 6:
 		if len(w.jobs) > 0 {
 			w.apply(CancelStrategyByJob{Job: w.anyJob(), Tasks: rapid.Bool().Draw(w.rt, "full")})
 		}
-	case 2:
+	case 2, 7:
 		if len(w.jobs) > 0 {
 			w.apply(UpdateJob{Job: w.anyJob(), TimeoutMinutes: pointer(rapid.IntRange(0, 3).Draw(w.rt, "timeout"))})
 		}
-	case 3:
+	case 3, 8:
 		for _, t := range w.cloud.state().Tasks {
 			if t.Status == Unconfirmed && rapid.Bool().Draw(w.rt, "confirm") {
 				w.apply(ConfirmTasks{[]string{t.ID}})
 			}
 		}
-	case 4:
+	case 4, 9:
 		for i := int64(1); i <= w.cloud.sequence; i++ {
 			t, ok := w.ended[formatID('t', i)]
 			if ok && rapid.IntRange(0, 2).Draw(w.rt, "revive") == 0 && w.apply(ReupgradeTasks{[]Task{t}}) {
 				w.revived[t.ID] = true
 			}
+		}
+	case 10:
+		if w.device() == "d1" { // seldom
+			w.apply(DeleteDevice{w.product, w.device()})
+		}
+	case 11:
+		if len(w.packages) > 0 {
+			w.apply(DeletePackage{w.anyPackage()})
 		}
 	}
 }

@@ -77,9 +77,6 @@ func (c *Cloud) putOff(d *device, i int, now Stamp) {
 // judge holds reports that have settled against the device's tasks, and gives the
 // device to dynamic batches.
 func (c *Cloud) judge(d *device, now Stamp) {
-	if d.gone {
-		return
-	}
 	for i := range d.Versions {
 		v := d.Versions[i]
 		if v.JudgeAt == 0 || v.JudgeAt > now {

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -165,4 +166,28 @@ func TestP33NothingStartsAnewAfterTheEnd(t *testing.T) {
 	ended := w.cloud.Changes().Tasks[0]
 	w.commit()
 	w.refused(ReupgradeTasks{[]Task{ended}}, Refused, "Tasks", ReasonFinished)
+}
+
+func TestF5TasksOfOthers(t *testing.T) {
+	w := newWorld(t, 1)
+	j := w.batch(w.pkg("p"), func(c *CreateStaticJob) { c.NeedConfirm = true })
+	task := w.task("d1")
+	w.refused(As{Account: "you", Command: ConfirmTasks{[]string{task.ID}}}, NotFound, "Tasks", task.ID)
+	w.do(As{Account: "me", Command: ConfirmTasks{[]string{task.ID}}})
+	w.cloud.Happen(Informed{w.dev("d1"), "", "0.1"}, w.now)
+	w.now = w.now.Add(settling)
+	w.cloud.Tick(w.now)
+	ended := w.cloud.Changes().Tasks[0]
+	w.commit()
+	w.refused(As{Account: "you", Command: ReupgradeTasks{[]Task{ended}}}, NotFound, "Tasks", "not there")
+	w.do(As{Account: "me", Command: ReupgradeTasks{[]Task{ended}}})
+	w.wantCounts(j, Counts{Queued: 1})
+	for _, cmd := range []Command{
+		UpdateJob{Job: j.ID}, CancelStrategyByJob{Job: j.ID}, CreateDynamicJob{Package: j.Package},
+		FindCandidates{Package: j.Package}, FindVersions{Product: w.product}, SetRules{Product: w.product},
+	} {
+		if _, err := w.cloud.Apply(As{Account: "you", Command: cmd}, w.now); err == nil || !strings.Contains(err.Error(), "there is no") {
+			t.Errorf("%T of another account: %v", cmd, err)
+		}
+	}
 }

@@ -145,6 +145,10 @@ func TestFailures(t *testing.T) {
 			},
 			step: ota.StepUpgradeFailed, why: "does not say", installs: 1,
 		},
+		"S1 no room": {
+			edit: func(n *ota.Notice) { n.Files[0].Size = 1 << 40 },
+			step: ota.StepDownloadFailed, why: "free are",
+		},
 		"several files": {
 			edit: func(n *ota.Notice) {
 				n.Files = append(n.Files, n.Files[0])

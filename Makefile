@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help demo test build cross man conformance bench check fuzz clean
+.PHONY: help demo test build cross man conformance bench soak check fuzz clean
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make test    all tests'
@@ -17,6 +17,7 @@ help:
 	@echo 'make cross   static binaries for every supported machine, in dist/'
 	@echo 'make man     manual pages and shell completion, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
+	@echo 'make soak    ten minutes of kill -9 and lost connections, and whether all is explained (SOAK=-duration=1m)'
 	@echo 'make check   formatting and vet'
 	@echo 'make conformance  runs the tests of every rule and fault and writes docs/conformance.md'
 	@echo 'make fuzz    every fuzz target for a while (FUZZTIME=30s)'
@@ -52,6 +53,10 @@ cross:
 	for t in $(SIM_TARGETS); do one otasim $$t; done
 	@size=$$(wc -c < dist/otad-linux-armv7); \
 	echo "otad for armv7: $$size bytes, the limit is 9000000"; test $$size -le 9000000
+
+# The cloud as it is not meant to be run.
+soak: build
+	@$(GO) run ./cmd/soak -otasim bin/otasim $(SOAK)
 
 # The manual pages, and the completion of the shells.
 man: build

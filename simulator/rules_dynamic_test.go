@@ -181,6 +181,24 @@ func TestP26DynamicGroup(t *testing.T) {
 	w.inform("d2", "1.0")
 	w.settled()
 	w.wantCounts(j, Counts{Queued: 1}) // it is not in the group
+	w.do(AddToGroup{g.ID, []ota.Device{w.dev("d2")}})
+	w.wantCounts(j, Counts{Queued: 2})
+	w.do(RemoveFromGroup{g.ID, []ota.Device{w.dev("d2")}})
+	w.do(AddToGroup{g.ID, []ota.Device{w.dev("d2")}})
+	w.wantCounts(j, Counts{Queued: 2}) // it is at it
+
+	only := w.dynamic(w.to("q", "3.0"), func(c *CreateDynamicJob) {
+		c.Group, c.Mode, c.Sources = g.ID, NewlyReported, []string{"0.5"}
+	})
+	w.do(RegisterDevices{Product: w.product, Names: []string{"late"}})
+	w.inform("late", "0.5")
+	w.settled()
+	w.do(AddToGroup{g.ID, []ota.Device{w.dev("late")}})
+	w.settled()
+	w.wantCounts(only, Counts{}) // it has reported before it joined
+	w.inform("late", "0.5")
+	w.settled()
+	w.wantCounts(only, Counts{Queued: 1})
 }
 
 func TestP40OnlyNewlyReported(t *testing.T) {

@@ -102,3 +102,16 @@ func TestP48ReportFromBeforeTheFirstProgress(t *testing.T) {
 	w.settled()
 	w.wantCounts(j, Counts{InProgress: 1})
 }
+
+func TestDeletedDeviceWakesNobody(t *testing.T) {
+	w := newWorld(t, 1)
+	w.batch(w.pkg("p"), nil)
+	w.inform("d1", "0.7")
+	if w.cloud.Next().IsZero() {
+		t.Fatal("nothing waits for the report to settle")
+	}
+	w.do(DeleteDevice{w.product, "d1"})
+	if next := w.cloud.Next(); !next.IsZero() {
+		t.Errorf("the cloud wakes up at %v for a device that is gone", next)
+	}
+}

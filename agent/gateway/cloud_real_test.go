@@ -93,7 +93,7 @@ func (c *town) newDevice(product, name string) (ota.Device, string) {
 }
 
 // job announces a package to every sub-device.
-func (c *town) job(version string, pkg []byte) string {
+func (c *town) job(version string, pkg []byte, more ...string) string {
 	c.t.Helper()
 	var form struct{ Data openapi.UploadForm }
 	c.call(&form, "GenerateOTAUploadURL", "FileSuffix", "bin")
@@ -101,10 +101,10 @@ func (c *town) job(version string, pkg []byte) string {
 		c.t.Fatal(err)
 	}
 	var made struct{ Data struct{ FirmwareId string } }
-	c.call(&made, "CreateOTAFirmware", "ProductKey", c.product, "FirmwareName", "fw", "DestVersion", version,
+	c.call(&made, "CreateOTAFirmware", "ProductKey", c.product, "FirmwareName", "fw"+version[:1], "DestVersion", version,
 		"FirmwareUrl", form.Data.FirmwareUrl, "SignMethod", "SHA256", "NeedToVerify", "false")
 	var job struct{ Data struct{ JobId string } }
-	c.call(&job, "CreateOTAStaticUpgradeJob", "ProductKey", c.product, "FirmwareId", made.Data.FirmwareId, "TargetSelection", "ALL")
+	c.call(&job, "CreateOTAStaticUpgradeJob", append(more, "ProductKey", c.product, "FirmwareId", made.Data.FirmwareId, "TargetSelection", "ALL")...)
 	return job.Data.JobId
 }
 
@@ -209,6 +209,8 @@ func TestSubDevicesInTheRealCloud(t *testing.T) {
 	if got := list.Data.SimpleOTAModuleInfo; len(got) != 1 || got[0].ModuleVersion != "2.0.0" {
 		t.Errorf("the cloud has the versions %+v of the lamp", got)
 	}
+	job = c.job("3.0.0", pkg, "DownloadProtocol", "MQTT")
+	within(t, "the update over MQTT is over", func() bool { return c.tasks(job)["lamp"][0] == "SUCCEEDED" })
 	c.steal(lamp, lampSecret)
 	within(t, "the lamp is thrown out", func() bool { return !g.Status()[0].Online })
 	within(t, "and logged in again", func() bool { return g.Status()[0].Online })

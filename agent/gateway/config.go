@@ -41,6 +41,18 @@ type Downloads interface {
 	Open(ctx context.Context, r fetch.Request) (*fetch.Body, error)
 }
 
+// Streams is what a Downloads also is when it fetches over MQTT, together with a
+// Cloud that is a Blocks. *fetch.Client and *link.Gateway are the real ones; without
+// them such an update is refused.
+type Streams interface {
+	OpenStream(ctx context.Context, r fetch.StreamRequest) (*fetch.StreamBody, error)
+}
+
+// Blocks asks for one block of a file for a sub-device, as fetch.Blocks does.
+type Blocks interface {
+	Block(ctx context.Context, d ota.Device, r ota.BlockRequest, patience time.Duration) (ota.Block, error)
+}
+
 // Policy says whether a notice may be acted on, before anything of it is fetched.
 // *verify.Trust is the real one.
 type Policy interface {

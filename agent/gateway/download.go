@@ -61,9 +61,7 @@ func (w *walk) pull(ctx context.Context) error {
 	if w.u.Mark.Bytes == f.Size {
 		return nil
 	}
-	body, err := w.g.cfg.Downloads.Open(ctx, fetch.Request{
-		URL: f.URL, Size: f.Size, Offset: w.u.Mark.Bytes, Validator: w.u.Mark.Validator, Fresh: w.freshURL,
-	})
+	body, err := w.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -71,7 +69,7 @@ func (w *walk) pull(ctx context.Context) error {
 	return w.copy(body)
 }
 
-func (w *walk) copy(body *fetch.Body) error {
+func (w *walk) copy(body body) error {
 	at, due := w.u.Mark.Bytes, time.Now().Add(checkpointTime)
 	buf := make([]byte, copyBuffer)
 	for {
@@ -105,21 +103,6 @@ func (w *walk) copy(body *fetch.Body) error {
 
 func (w *walk) fetchedPercent(at int64) int {
 	return int(at * fetched / max(w.u.Notice.Files[0].Size, 1))
-}
-
-// freshURL asks the cloud, through the loop, for another URL of the package.
-func (w *walk) freshURL(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, freshTime)
-	defer cancel()
-	w.g.cfg.Log.Info("the download URL has expired; asking for a fresh one", "device", w.s.Device.Device)
-	answer := make(chan fresh, 1)
-	w.g.leave(ctx, func() { w.s.fresh = answer })
-	select {
-	case f := <-answer:
-		return f.url, f.err
-	case <-ctx.Done():
-		return "", fmt.Errorf("the cloud did not give a fresh URL within %v", freshTime)
-	}
 }
 
 // verify compares the whole package with what was announced.

@@ -13,10 +13,11 @@ const (
 	askPause = 2 * time.Second  // between two questions, so that nothing can spin
 )
 
-// fresh is another URL of the package that is being fetched.
+// fresh is what the package that is being fetched is announced with now: another URL
+// or another stream.
 type fresh struct {
-	url string
-	err error
+	notice ota.Notice
+	err    error
 }
 
 // pushed takes a notice of the cloud. One that comes while something is owed, or
@@ -182,7 +183,7 @@ func (g *Gateway) answerFresh(s *sub, n ota.Notice, err error) {
 	case !s.busy.Same(n):
 		f.err = errors.New("the cloud announces another package now")
 	default:
-		f.url = n.Files[0].URL
+		f.notice = n
 	}
 	s.fresh <- f // it has room for one
 	s.fresh = nil

@@ -234,7 +234,7 @@ func (w *walk) accept(context.Context) error {
 	switch {
 	case len(n.Files) != 1:
 		return fmt.Errorf("a package of %d files cannot be handed to an installer", len(n.Files))
-	case n.Stream != nil:
+	case n.Stream != nil && !w.g.streams():
 		return errors.New("a download over MQTT is not possible behind this gateway: choose HTTPS for the package")
 	case w.s.rec.Tried.Count > w.g.cfg.Attempts:
 		return fmt.Errorf("version %s failed here %d times, the bound is %d: make a new version", n.Version, w.s.rec.Tried.Count-1, w.g.cfg.Attempts)

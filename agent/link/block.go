@@ -19,6 +19,11 @@ import (
 // that time, any other one that the connection broke, the reply was damaged, or
 // the context ended. Replies do not pass through Events.
 func (l *Link) Block(ctx context.Context, r ota.BlockRequest, patience time.Duration) (ota.Block, error) {
+	return l.block(ctx, l.device, r, patience)
+}
+
+// block is Block for this device, or for one behind it.
+func (l *Link) block(ctx context.Context, d ota.Device, r ota.BlockRequest, patience time.Duration) (ota.Block, error) {
 	s, err := l.await(ctx)
 	if err != nil {
 		return ota.Block{}, fmt.Errorf("not asked for: %w", err)
@@ -29,7 +34,7 @@ func (l *Link) Block(ctx context.Context, r ota.BlockRequest, patience time.Dura
 	defer t.Stop()
 	// QoS 0: the reply is the acknowledgement.
 	select {
-	case s.posts <- outgoing{topic: ota.TopicDownload.Of(l.device), payload: r.Encode()}:
+	case s.posts <- outgoing{topic: ota.TopicDownload.Of(d), payload: r.Encode()}:
 	case <-s.done:
 		return ota.Block{}, errCut
 	case <-t.C:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/leapslot/ota"
 )
@@ -115,6 +116,15 @@ func (g *Gateway) Post(d ota.Device, kind ota.TopicKind, payload []byte) {
 	}
 }
 
+// Block asks for a part of a file on a sub-device's topic, as [Link.Block] does on
+// the gateway's own.
+func (g *Gateway) Block(ctx context.Context, d ota.Device, r ota.BlockRequest, patience time.Duration) (ota.Block, error) {
+	if !g.subs[d] {
+		return ota.Block{}, fmt.Errorf("%s is no sub-device of this gateway", d)
+	}
+	return g.link.block(ctx, d, r, patience)
+}
+
 func (g *Gateway) outgoing(d ota.Device, kind ota.TopicKind, payload []byte) (outgoing, *session, error) {
 	if own := d == g.link.device; own != kind.Gateway() || !own && !g.subs[d] {
 		return outgoing{}, nil, fmt.Errorf("a gateway does not publish on topics of kind %d of %s", kind, d)
@@ -137,7 +147,14 @@ func (g *Gateway) receive(kind ota.TopicKind, d ota.Device, payload []byte) bool
 	if g == nil || !kind.Down() || !(g.subs[d] && !ofGateways(kind) || d == g.link.device && ofGateways(kind)) {
 		return false
 	}
-	if len(payload) <= ota.MaxMessageLen {
+	switch {
+	case len(payload) > ota.MaxMessageLen:
+		g.link.cfg.Log.Warn("a message that is too long was ignored", "device", d.String(), "bytes", len(payload))
+	case kind == ota.TopicDownloadReply:
+		if err := g.link.blocks.deliver(payload); err != nil {
+			g.link.cfg.Log.Debug("a block was ignored", "why", err)
+		}
+	default:
 		g.add(routed{d, ota.Event{Kind: kind, Payload: payload}})
 	}
 	return true

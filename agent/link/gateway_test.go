@@ -184,6 +184,30 @@ func TestGatewayPublishes(t *testing.T) {
 	})
 }
 
+// A block for a sub-device is asked for on its topic, and comes to who asked.
+func TestGatewayBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, _, g := gatewayOf(t)
+		go func() {
+			p := <-w.got
+			if p.TopicName != ota.TopicDownload.Of(subDevice) || p.Qos != 0 {
+				t.Errorf("asked on %s with QoS %d", p.TopicName, p.Qos)
+			}
+			w.mu.Lock()
+			conn := w.conn
+			w.mu.Unlock()
+			conn.Write(publishPacket(ota.TopicDownloadReply.Of(subDevice), reply(blockRequest(t, p.Payload)).Encode()))
+		}()
+		got, err := g.Block(t.Context(), subDevice, asked, time.Minute)
+		if err != nil || len(got.Data) != asked.Size {
+			t.Errorf("%d bytes, %v", len(got.Data), err)
+		}
+		if _, err := g.Block(t.Context(), strangers, asked, time.Minute); err == nil {
+			t.Error("asked for a stranger")
+		}
+	})
+}
+
 func TestGatewayIsMadeOnceAndOfOthers(t *testing.T) {
 	l, err := New(Config{URL: "mqtt://broker.test", Credentials: testCredentials()})
 	if err != nil {

@@ -69,7 +69,8 @@ type pack struct {
 	Package
 }
 
-// device is a Device with its unfinished tasks, of which there is at most one (P24).
+// device is a Device with its unfinished tasks, of which there is at most one, or one
+// for each module where they are upgraded on their own (P24).
 type device struct {
 	mark
 	Device

@@ -10,10 +10,15 @@
 // only then sends.
 //
 // The promise: whatever arrives in whatever order, a device has at most one
-// active task (P24), no more devices a minute get a notice than a batch allows
-// (P34), no task succeeds without the target version having been reported (P45),
-// none is tried again after a timeout or a cancellation (P51), and Undo gives
-// back exactly the state of the last Commit. A refused command changes nothing.
+// active task (P24; by an option of the product one for each module), no more
+// devices a minute get a notice than a batch allows (P34), no task succeeds
+// without the target version having been reported (P45), none is tried again by
+// itself after a timeout or a cancellation (P51), and Undo gives back exactly the
+// state of the last Commit. A refused command changes nothing. The same inputs at
+// the same times come to the same state.
+//
+// The source document is the default. Where it contradicts itself, or later
+// documents changed a rule, the other way is an option of the product: see Rules.
 //
 // Nothing that devices or users say is trusted to be well formed: commands are
 // validated and answer with an *Error that names the field and the limit; a

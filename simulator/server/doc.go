@@ -17,6 +17,12 @@
 // After a crash between saving and sending every device connects anew, so each
 // notice is sent at least once (F3).
 //
+// What applications are told is another matter: it has no second chance. It is stored
+// with the change that it tells of, and delivered to the webhook until it is received.
+//
+// Secrets are stored sealed, access keys among them (package store). The clock of the
+// rules may run faster than the world's, for rehearsals.
+//
 // Nothing that arrives is trusted: what a device sends is decoded under the limits
 // of package ota, and counted and dropped when it makes no sense.
 package server

@@ -13,8 +13,10 @@
 // leaves unclear (a parameter twice, an ability that there is not) is refused rather
 // than guessed.
 //
-// Trust: whoever holds an access key may do everything that its account may. What
-// is not signed is read only as far as is needed to check the signature, within
+// Trust: whoever holds an access key may do what its role allows with what its account
+// owns, and nothing with what others own, which is not found (F5). Every action works
+// through a guard, its session's engine and lists, which sees to both, and to the line
+// in the audit log that every changing call leaves. What is not signed is read only as far as is needed to check the signature, within
 // fixed limits.
 //
 // Answered is every OTA action of the platform, and the actions about products,
@@ -26,6 +28,10 @@
 //   - UpdateProductOTASecurity (ProductKey, Enable), QueryProductOTASecurity
 //     (ProductKey): secure upgrade (P7). Data {ProductKey, Enable, PublicKey}; the key
 //     is what devices verify digestsign with, as PEM.
+//   - ListAuditLog (KeyId, ActionName, StartTime, EndTime, CurrentPage, PageSize; all may
+//     be left out): who changed what, when, from where, and what came of it, newest
+//     first. For administrators. Data.AuditLogInfo [{UtcTime, AccessKeyId, ActionName,
+//     Object, SourceIp, CallRequestId, Result}].
 //   - QueryProductOTAVersions (ProductKey, ModuleName): how many devices run which
 //     version (P6). Data.VersionInfo [{ModuleName, ModuleVersion, DeviceCount}].
 //   - QueryDeviceNameListTemplate: the CSV file to fill in with devices (P29). Data

@@ -11,7 +11,7 @@ import (
 
 // Bounds of what grows with every change. The oldest lines go first.
 const (
-	MaxAudit  = 200_000   // lines of the audit log
+	MaxAudit  = 200_000   // lines of the audit log of each account; a few more until they are trimmed
 	MaxEvents = 1_000_000 // events that wait for their receiver
 )
 
@@ -42,7 +42,7 @@ func (l *logStatements) prepare(ctx context.Context, conn *sql.Conn) (err error)
 		text string
 	}{
 		{&l.audit, "INSERT INTO audit (account, key, action, at, body) VALUES (?, ?, ?, ?, ?)"},
-		{&l.trimAudit, "DELETE FROM audit WHERE id <= (SELECT max(id) FROM audit) - ?"},
+		{&l.trimAudit, "DELETE FROM audit WHERE account = ?1 AND id <= (SELECT id FROM audit WHERE account = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)"},
 		{&l.event, "INSERT INTO events (topic, body, at) VALUES (?, ?, ?)"},
 		{&l.trimEvents, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?"},
 	} {
@@ -67,15 +67,29 @@ func (s *SQLite) putLogs(ctx context.Context, ch *simulator.Changes) error {
 			return err
 		}
 	}
-	if len(ch.Audit) > 0 {
-		if _, err := s.logs.trimAudit.ExecContext(ctx, s.maxAudit); err != nil {
-			return err
-		}
+	if err := s.trimAudit(ctx, ch.Audit); err != nil {
+		return err
 	}
 	if len(ch.Events) > 0 {
 		if _, err := s.logs.trimEvents.ExecContext(ctx, s.maxEvents); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// trimAudit drops the oldest lines of the accounts that have got a good many new ones: no
+// account's lines can push out another's.
+func (s *SQLite) trimAudit(ctx context.Context, added []simulator.AuditEntry) error {
+	for i := range added {
+		account := added[i].Account
+		if s.untrimmed[account]++; s.untrimmed[account] < max(s.maxAudit/100, 1) {
+			continue
+		}
+		if _, err := s.logs.trimAudit.ExecContext(ctx, account, s.maxAudit); err != nil {
+			return err
+		}
+		s.untrimmed[account] = 0
 	}
 	return nil
 }

@@ -15,24 +15,25 @@ func line(account, key, action, object string) simulator.As {
 }
 
 // TestAuditLog: lines are listed newest first, by account, key, action and time, in
-// pages; only the newest are kept.
+// pages; of each account only the newest are kept, whatever others write.
 func TestAuditLog(t *testing.T) {
 	w := newTown(t, filepath.Join(t.TempDir(), "ota.db"))
 	w.store.maxAudit = 20
-	for i := range 30 {
+	w.do(line("quiet", "k", "Act", "quiet"))
+	for i := range 60 {
 		w.do(line([]string{"a", "b"}[i%2], fmt.Sprint("k", i%3), "Act", fmt.Sprint(i)))
 	}
 	all, n, err := w.store.Audit(t.Context(), AuditFilter{}, Page{Size: 100})
-	if err != nil || n != 20 || len(all) != 20 || all[0].Object != "29" || all[19].Object != "10" {
+	if err != nil || n != 41 || len(all) != 41 || all[0].Object != "59" || all[39].Object != "20" || all[40].Object != "quiet" {
 		t.Fatalf("%d lines, %+v, %v", n, all, err)
 	}
-	page, n, err := w.store.Audit(t.Context(), AuditFilter{Account: "a", Key: "k0"}, Page{Number: 2, Size: 2})
-	if err != nil || n != 3 || len(page) != 1 || page[0].Object != "12" {
+	page, n, err := w.store.Audit(t.Context(), AuditFilter{Account: "a", Key: "k0"}, Page{Number: 2, Size: 4})
+	if err != nil || n != 6 || len(page) != 2 || page[0].Object != "30" {
 		t.Errorf("%d lines, %+v, %v", n, page, err)
 	}
 	for f, want := range map[AuditFilter]int{
-		{Action: "Act"}: 20, {Action: "Other"}: 0, {Account: "c"}: 0,
-		{From: all[0].At}: 20, {From: all[0].At + 1}: 0, {Until: all[0].At}: 0, {Until: all[0].At + 1}: 20,
+		{Action: "Act"}: 41, {Action: "Other"}: 0, {Account: "c"}: 0,
+		{From: all[0].At}: 41, {From: all[0].At + 1}: 0, {Until: all[0].At}: 0, {Until: all[0].At + 1}: 41,
 	} {
 		if _, n, err := w.store.Audit(t.Context(), f, Page{}); n != want || err != nil {
 			t.Errorf("%+v selects %d lines, want %d; %v", f, n, want, err)

@@ -25,7 +25,8 @@ type SQLite struct {
 	seal  seal
 	logs  logStatements
 
-	maxAudit, maxEvents int // MaxAudit and MaxEvents, in tests less
+	maxAudit, maxEvents int            // MaxAudit and MaxEvents, in tests less
+	untrimmed           map[string]int // lines of an account since its log was trimmed; of Commit
 	stmts               statements
 	closed              bool
 }
@@ -41,7 +42,7 @@ const (
 // older one up to date. The directory must be there. Errors: ErrBusy, ErrFull,
 // ErrReadOnly, ErrVersion, or what SQLite says.
 func OpenSQLite(ctx context.Context, path string) (*SQLite, error) {
-	s := &SQLite{maxAudit: MaxAudit, maxEvents: MaxEvents}
+	s := &SQLite{maxAudit: MaxAudit, maxEvents: MaxEvents, untrimmed: map[string]int{}}
 	if err := s.open(ctx, path); err != nil {
 		_ = s.Close()
 		return nil, fmt.Errorf("database %s: %w", path, err)

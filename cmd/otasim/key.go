@@ -159,7 +159,7 @@ func newKeyRemoveCommand() *cobra.Command {
 		Args:    oneID,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withStore(cmd.Context(), data, false, func(s *store.SQLite) error {
-				return s.RemoveKey(cmd.Context(), args[0])
+				return s.RemoveKey(cmd.Context(), args[0], simulator.At(time.Now()))
 			})
 		},
 	}

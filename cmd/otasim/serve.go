@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -62,7 +63,7 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), thos
 	fl.StringVar(&f.mqtt, "mqtt", "", "address for devices, such as :1883")
 	fl.StringVar(&f.http, "http", "", "address of the API and the packages, such as :8080")
 	f.doors.add(cmd)
-	fl.StringVar(&f.accessKey, "access-key", "", "access key of the cloud API, ID:SECRET")
+	fl.StringVar(&f.accessKey, "access-key", "", "access key of the cloud API, ID:SECRET (or "+accessKeyEnv+")")
 	fl.StringVar(&f.publicURL, "public-url", "", "how devices reach the HTTP side (default http:// and the address of --http)")
 	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
 	fl.IntVar(&f.clockSpeed, "clock-speed", 1, "how many times faster than the world's the clock of the rules runs: 60 rehearses an hour in a minute")
@@ -81,6 +82,9 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 // check reads the flags that need more than a string.
 func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
+	if f.accessKey == "" {
+		f.accessKey = os.Getenv(accessKeyEnv)
+	}
 	for name, v := range map[string]string{"data": f.data, "mqtt": f.mqtt, "http": f.http, "access-key": f.accessKey} {
 		if v == "" {
 			return key, 0, usagef("--%s is missing (see otasim serve --help)", name)

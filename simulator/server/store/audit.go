@@ -33,6 +33,8 @@ type Waiting struct {
 	Body  json.RawMessage
 }
 
+const insertAudit = "INSERT INTO audit (account, key, action, at, body) VALUES (?, ?, ?, ?, ?)"
+
 // logStatements are for what is only ever added to.
 type logStatements struct{ audit, trimAudit, event, trimEvents *sql.Stmt }
 
@@ -41,7 +43,7 @@ func (l *logStatements) prepare(ctx context.Context, conn *sql.Conn) (err error)
 		to   **sql.Stmt
 		text string
 	}{
-		{&l.audit, "INSERT INTO audit (account, key, action, at, body) VALUES (?, ?, ?, ?, ?)"},
+		{&l.audit, insertAudit},
 		{&l.trimAudit, "DELETE FROM audit WHERE account = ?1 AND id <= (SELECT id FROM audit WHERE account = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)"},
 		{&l.event, "INSERT INTO events (topic, body, at) VALUES (?, ?, ?)"},
 		{&l.trimEvents, "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?"},

@@ -29,27 +29,58 @@ type AccessKey struct {
 // Keys are written through a connection of their own: they may be added and removed
 // while the cloud runs, by it or by another process, beside Commit.
 
-// AddKey stores a new access key, its secret sealed. Errors: ErrKeyExists, those of
-// Commit.
+// AddKey stores a new access key, its secret sealed, and writes it down in the audit log
+// of its account. Errors: ErrKeyExists, those of Commit.
 func (s *SQLite) AddKey(ctx context.Context, k AccessKey) error {
-	err := explain("storing an access key", run(ctx, s.side, "INSERT INTO access_keys VALUES (?, ?, ?, ?, ?, ?)",
-		k.ID, k.Account, k.Role, s.seal.close("key "+k.ID, k.Secret), k.Note, k.Created))
+	err := explain("storing an access key", s.beside(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "INSERT INTO access_keys VALUES (?, ?, ?, ?, ?, ?)",
+			k.ID, k.Account, k.Role, s.seal.close("key "+k.ID, k.Secret), k.Note, k.Created)
+		if err != nil {
+			return err
+		}
+		return writeDown(ctx, tx, k.Account, "AddAccessKey", k.ID+" "+k.Role, k.Created)
+	}))
 	if errors.Is(err, ErrConflict) {
 		return fmt.Errorf("access key %q: %w", k.ID, ErrKeyExists)
 	}
 	return err
 }
 
-// RemoveKey removes an access key. Errors: ErrNoKey, those of Commit.
-func (s *SQLite) RemoveKey(ctx context.Context, id string) error {
-	res, err := s.side.ExecContext(ctx, "DELETE FROM access_keys WHERE id = ?", id)
-	if err != nil {
-		return explain("removing an access key", err)
-	}
-	if n, err := res.RowsAffected(); err == nil && n == 0 {
+// RemoveKey removes an access key, and writes that down at the time at. Errors: ErrNoKey,
+// those of Commit.
+func (s *SQLite) RemoveKey(ctx context.Context, id string, at simulator.Stamp) error {
+	err := s.beside(ctx, func(tx *sql.Tx) error {
+		var account string
+		if err := tx.QueryRowContext(ctx, "DELETE FROM access_keys WHERE id = ? RETURNING account", id).Scan(&account); err != nil {
+			return err
+		}
+		return writeDown(ctx, tx, account, "RemoveAccessKey", id, at)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("access key %q: %w", id, ErrNoKey)
 	}
-	return nil
+	return explain("removing an access key", err)
+}
+
+// localKey is who changes access keys: somebody who may write to the data directory.
+const localKey = "local"
+
+func writeDown(ctx context.Context, tx *sql.Tx, account, action, object string, at simulator.Stamp) error {
+	e := simulator.AuditEntry{At: at, Account: account, Key: localKey, Action: action, Object: object, From: localKey, Result: simulator.AuditOK}
+	_, err := tx.ExecContext(ctx, insertAudit, e.Account, e.Key, e.Action, e.At, body(&e))
+	return err
+}
+
+// beside runs do in a transaction of its own, beside Commit.
+func (s *SQLite) beside(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := s.side.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if err := do(tx); err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	return tx.Commit()
 }
 
 // FindKey gives an access key with its secret. Errors: ErrNoKey, or what SQLite says.

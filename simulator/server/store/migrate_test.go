@@ -194,13 +194,17 @@ func TestAccessKeys(t *testing.T) {
 	if diff := cmp.Diff([]AccessKey{k}, list); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	if err := w.store.RemoveKey(t.Context(), "id"); err != nil {
+	if err := w.store.RemoveKey(t.Context(), "id", 9); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range []error{other.RemoveKey(t.Context(), "id"), func() error { _, err := other.FindKey(t.Context(), "id"); return err }()} {
+	for _, err := range []error{other.RemoveKey(t.Context(), "id", 9), func() error { _, err := other.FindKey(t.Context(), "id"); return err }()} {
 		if !errors.Is(err, ErrNoKey) {
 			t.Errorf("after removal: %v", err)
 		}
+	}
+	lines, n, err := w.store.Audit(t.Context(), AuditFilter{Account: "me"}, Page{})
+	if err != nil || n != 2 || lines[0].Action != "RemoveAccessKey" || lines[0].At != 9 || lines[1].Action != "AddAccessKey" || lines[1].Object != "id operator" {
+		t.Errorf("%d lines are written down: %+v, %v", n, lines, err)
 	}
 }
 

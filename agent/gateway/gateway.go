@@ -87,7 +87,7 @@ func New(cfg Config) (*Gateway, error) {
 		if err != nil {
 			return nil, fmt.Errorf("gateway: sub-device %s: %w", d.Device, err)
 		}
-		s := &sub{Device: d, store: store, path: filepath.Join(cfg.Dir, name+".spool"), shown: Status{Device: d.Device}}
+		s := &sub{Device: d, store: store, path: filepath.Join(cfg.Dir, name+".spool"), shown: Status{ProductKey: d.ProductKey, DeviceName: d.Name}}
 		g.subs[d.Device], g.all = s, append(g.all, s)
 	}
 	var b [3]byte

@@ -186,7 +186,7 @@ func TestManySubDevices(t *testing.T) {
 		g := w.start()
 		w.settle(10 * time.Second)
 		for _, st := range g.Status() {
-			if !st.Online || st.Version != oldVersion || len(w.got(st.Device.Name+" inform")) != 1 {
+			if !st.Online || st.Version != oldVersion || len(w.got(st.DeviceName+" inform")) != 1 {
 				t.Fatalf("%+v", st)
 			}
 		}

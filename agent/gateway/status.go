@@ -7,23 +7,24 @@ const postponedStage = "later"
 
 // Status is what is going on with one sub-device.
 type Status struct {
-	Device  ota.Device
-	Online  bool   // logged in
-	Problem string // why it is not; "" when it is, or when nothing went wrong yet
-	Version string // "" when it is not known
+	ProductKey string `json:"product_key"`
+	DeviceName string `json:"device_name"`
+	Online     bool   `json:"online"`  // logged in
+	Problem    string `json:"problem"` // why it is not; "" when it is, or when nothing went wrong yet
+	Version    string `json:"version"` // "" when it is not known
 
-	Stage   string // of the update under way, or "later"; "" when there is none
-	To      string // the version that it brings
-	Percent int
+	Stage   string `json:"stage"` // of the update under way, or "later"; "" when there is none
+	To      string `json:"to"`    // the version that it brings
+	Percent int    `json:"percent"`
 
-	Last *Result // the last update that ended since the start
+	Last *Result `json:"last"` // the last update that ended since the start; nil when there was none
 }
 
 // Result is how an update ended.
 type Result struct {
-	Version string
-	Step    ota.Step // 100, or the failure's code
-	Reason  string   // "" on success
+	Version string   `json:"version"`
+	Step    ota.Step `json:"step"`   // 100, or the failure's code
+	Reason  string   `json:"reason"` // "" on success; at most so long as a progress report of it
 }
 
 // Status tells of every sub-device, in the order of the configuration.

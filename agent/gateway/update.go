@@ -197,10 +197,18 @@ func (g *Gateway) over(w *walk, err error) {
 	}
 	g.set(s, func(st *Status) {
 		st.Stage, st.To, st.Percent = "", "", 0
-		st.Last = &Result{w.u.Notice.Version, o.Step, o.Reason}
+		st.Last = &Result{w.u.Notice.Version, o.Step, clip(o.Reason)}
 	})
 	g.record(s)
 	g.clear(s)
+}
+
+// clip shortens a reason as a progress report does.
+func clip(s string) string {
+	if r := []rune(s); len(r) > ota.MaxDescLen {
+		return string(r[:ota.MaxDescLen])
+	}
+	return s
 }
 
 func (g *Gateway) record(s *sub) {

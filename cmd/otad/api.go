@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/leapslot/ota/agent"
+	subs "github.com/leapslot/ota/agent/gateway"
 )
 
 // Bounds of the local API. Whoever may open the socket is trusted with the
@@ -27,6 +28,8 @@ type apiStatus struct {
 	agent.Status
 	Running bool   `json:"running"` // the service is; otherwise this was read from the disk
 	Agent   string `json:"agent"`   // version of otad
+
+	SubDevices []subs.Status `json:"sub_devices,omitempty"`
 }
 
 func newStatus(s agent.Status, running bool, version string) apiStatus {
@@ -65,7 +68,11 @@ type api struct {
 func (a *api) answer(ctx context.Context, method, path string) (int, any) {
 	switch method + " " + path {
 	case "GET /v1/status":
-		return http.StatusOK, newStatus(a.now().Status(), true, a.version)
+		s := newStatus(a.now().Status(), true, a.version)
+		if g, ok := a.now().(interface{ SubDevices() []subs.Status }); ok {
+			s.SubDevices = g.SubDevices()
+		}
+		return http.StatusOK, s
 	case "GET /v1/history":
 		return http.StatusOK, append([]agent.Result{}, a.now().History()...)
 	case "POST /v1/check":

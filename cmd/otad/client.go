@@ -20,7 +20,7 @@ var errNotRunning = errors.New("the service is not running")
 
 const (
 	clientTimeout   = apiAskTimeout + 10*time.Second
-	maxClientAnswer = 1 << 20
+	maxClientAnswer = 4 << 20
 )
 
 // socketFlag lets a command reach a service without its configuration.

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/leapslot/ota"
 )
 
 // newSub registers a device of the product c.product and gives the configuration that
@@ -68,8 +72,29 @@ func TestSubDevices(t *testing.T) {
 	if v := c.version("bell"); v != "1.0.0" {
 		t.Errorf("the bell is %s", v)
 	}
+	s := g.shown()
+	if len(s.SubDevices) != 2 || s.SubDevices[0].Version != "2.0.0" || !s.SubDevices[1].Online || s.SubDevices[1].Last.Step != ota.StepWriteFailed {
+		t.Errorf("status %+v", s.SubDevices)
+	}
+	var text strings.Builder
+	if err := s.print(&text); err != nil || !strings.Contains(text.String(), "/bell 1.0.0: 3.0.0: ") || !strings.Contains(text.String(), "1 of 2 logged in and up to date") {
+		t.Errorf("people are told (%v)\n%s", err, text.String())
+	}
 	c.product = hubs
 	self := noise("2", 1<<20)
 	c.wantEnd(c.batch(g, "2.0.0", self), "SUCCEEDED")
 	g.wantRuns(c, "2.0.0", "b", self)
+}
+
+// shown is what `otad status` says.
+func (g *gateway) shown() (s apiStatus) {
+	g.t.Helper()
+	out, err := exec.Command("otad", "status", "-o", "json", "-c", g.file).Output()
+	if err == nil {
+		err = json.Unmarshal(out, &s)
+	}
+	if err != nil {
+		g.t.Errorf("otad status: %v: %s", err, out)
+	}
+	return s
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent"
 	subs "github.com/leapslot/ota/agent/gateway"
 )
 
@@ -124,6 +125,49 @@ func (s *service) playSubs(ctx context.Context, p *parts) {
 	if err := p.subs.Run(ctx); err != nil {
 		s.log.Error("the sub-devices are not updated", "err", err)
 	}
+}
+
+// playing is an agent, and what plays the sub-devices beside it.
+type playing struct {
+	*agent.Agent
+	subs *subs.Gateway
+}
+
+// SubDevices tells of the devices behind this one.
+func (p playing) SubDevices() []subs.Status {
+	if p.subs == nil {
+		return nil
+	}
+	return p.subs.Status()
+}
+
+// maxSubRows bounds what people are shown; all of it is in the JSON.
+const maxSubRows = 20
+
+// subRows are the lines of a status that tell of sub-devices, those first with which
+// something is the matter.
+func subRows(all []subs.Status) (rows []string) {
+	calm := 0
+	for _, s := range all {
+		what := ""
+		switch {
+		case s.Stage != "":
+			what = fmt.Sprintf("%s to %s, %d %%", s.Stage, s.To, s.Percent)
+		case s.Problem != "":
+			what = s.Problem
+		case s.Last != nil && s.Last.Step.Failed():
+			what = fmt.Sprintf("%s: %s (%d): %s", s.Last.Version, s.Last.Step.Meaning(), int(s.Last.Step), s.Last.Reason)
+		case !s.Online:
+			what = "not logged in yet"
+		default:
+			calm++
+			continue
+		}
+		if len(rows) < maxSubRows {
+			rows = append(rows, fmt.Sprintf("%s/%s %s: %s", s.ProductKey, s.DeviceName, orUnknown(s.Version), what))
+		}
+	}
+	return append(rows, fmt.Sprintf("%d of %d logged in and up to date", calm, len(all)))
 }
 
 // busy reports whether a sub-device is being updated.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/leapslot/ota/agent"
+	subs "github.com/leapslot/ota/agent/gateway"
 	"github.com/spf13/cobra"
 )
 
@@ -52,6 +53,7 @@ type service struct {
 	level   slog.LevelVar
 	machine *machine
 	current atomic.Pointer[agent.Agent]
+	subs    atomic.Pointer[subs.Gateway] // nil when there are none
 }
 
 func (a *app) serve(ctx context.Context) error {
@@ -76,6 +78,7 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	}
 	s.current.Store(first)
+	s.subs.Store(p.subs)
 	stopAPI, err := s.openAPI(set.API.Socket)
 	if err != nil {
 		return err
@@ -116,7 +119,7 @@ func (s *service) openAPI(socket string) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &api{func() updater { return s.current.Load() }, s.build.Version}
+	h := &api{func() updater { return playing{s.current.Load(), s.subs.Load()} }, s.build.Version}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -181,6 +184,7 @@ func (s *service) work(ctx context.Context, p *parts) error {
 		}
 		s.setLevel(next.set)
 		s.current.Store(a)
+		s.subs.Store(next.subs)
 		p = next
 	}
 }

@@ -101,6 +101,11 @@ func (s apiStatus) print(w io.Writer) error {
 	if s.Owed > 0 {
 		row("owed", "%s that the cloud does not have yet", plural(s.Owed, "message"))
 	}
+	if len(s.SubDevices) > 0 {
+		for _, line := range subRows(s.SubDevices) {
+			row("behind", "%s", line)
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

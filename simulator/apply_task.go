@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/leapslot/ota"
@@ -105,7 +106,7 @@ func (c *Cloud) reupgrade(old Task, now Stamp) Task {
 	j, d := c.jobs[old.Job], c.findDevice(old.Device)
 	c.makeRoom(j, d, now)
 	t := &task{Task: old, job: j, device: d}
-	c.revived[t.ID] = t
+	c.remember(t)
 	e, n := c.editTask(t), c.editJob(j)
 	*n.Counts.of(old.Status)--
 	n.Counts.Queued++
@@ -126,6 +127,17 @@ func (c *Cloud) reupgrade(old Task, now Stamp) Task {
 	}
 	c.place(t)
 	return t.Task
+}
+
+// maxRevived is how many tasks that came back are remembered before those that are over
+// again, and stored so, are forgotten.
+const maxRevived = 1000
+
+func (c *Cloud) remember(t *task) {
+	if len(c.revived) >= maxRevived {
+		maps.DeleteFunc(c.revived, func(_ string, old *task) bool { return old.Phase == PhaseOver && !old.noted })
+	}
+	c.revived[t.ID] = t
 }
 
 func (cmd UpdateJob) apply(c *Cloud, now Stamp) (any, error) {

@@ -120,6 +120,22 @@ func TestReupgrade(t *testing.T) {
 	w.refused(ReupgradeTasks{[]Task{stale}}, Refused, "Tasks", ReasonBusy)
 }
 
+func TestReupgradeRemembersNotForEver(t *testing.T) {
+	w := newWorld(t, 1)
+	p := w.pkg("p")
+	for range maxRevived + 50 {
+		j := w.do(CreateStaticJob{Package: p.ID, Target: TargetAll}).(Job)
+		ended := w.task("d1").canceled(ReasonCanceled, At(w.now))
+		ended.Revision++
+		w.do(CancelTasksByJob{Job: j.ID, Queued: true})
+		w.do(ReupgradeTasks{[]Task{ended}})
+		w.do(CancelTasksByJob{Job: j.ID, Queued: true})
+	}
+	if n := len(w.cloud.revived); n > maxRevived {
+		t.Errorf("%d tasks are remembered", n)
+	}
+}
+
 func TestReupgradeOfAVerification(t *testing.T) {
 	w := newWorld(t, 1)
 	w.online("d1")

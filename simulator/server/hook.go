@@ -74,23 +74,17 @@ func (w Webhook) check() error {
 	return nil
 }
 
-// outbox is the part of the store that holds what is to be told.
-type outbox interface {
-	Events(ctx context.Context, most int) ([]store.Waiting, error)
-	Delivered(ctx context.Context, id int64) error
-}
-
 // hook delivers events.
 type hook struct {
 	Webhook
-	store   outbox
+	store   store.Outbox
 	log     *slog.Logger
 	metrics *metrics
 	client  *http.Client
 	wake    chan struct{} // of one: something is there
 }
 
-func newHook(w Webhook, st outbox, log *slog.Logger, m *metrics) *hook {
+func newHook(w Webhook, st store.Outbox, log *slog.Logger, m *metrics) *hook {
 	return &hook{
 		Webhook: w, store: st, log: log, metrics: m, wake: make(chan struct{}, 1),
 		client: &http.Client{

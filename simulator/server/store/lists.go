@@ -139,6 +139,8 @@ func (s *SQLite) Products(ctx context.Context, account string, p Page) ([]simula
 }
 
 var (
-	_ Store = (*SQLite)(nil)
-	_ Lists = (*SQLite)(nil)
+	_ Store  = (*SQLite)(nil)
+	_ Lists  = (*SQLite)(nil)
+	_ Outbox = (*SQLite)(nil)
+	_ Keys   = (*SQLite)(nil)
 )

@@ -93,3 +93,19 @@ type Lists interface {
 	Products(ctx context.Context, account string, p Page) ([]simulator.Product, int, error)
 	Audit(ctx context.Context, f AuditFilter, p Page) ([]simulator.AuditEntry, int, error)
 }
+
+// Outbox is what waits to be told to applications: Commit puts it there, with the change
+// that it tells of. Safe for use beside Commit, by one caller.
+type Outbox interface {
+	Events(ctx context.Context, most int) ([]Waiting, error)
+	Delivered(ctx context.Context, id int64) error
+}
+
+// Keys are the access keys. Safe for concurrent use, beside Commit and beside other
+// processes.
+type Keys interface {
+	AddKey(ctx context.Context, k AccessKey) error
+	RemoveKey(ctx context.Context, id string, at simulator.Stamp) error
+	FindKey(ctx context.Context, id string) (AccessKey, error)
+	ListKeys(ctx context.Context) ([]AccessKey, error)
+}

@@ -229,6 +229,8 @@ func TestLater(t *testing.T) {
 		w.start()
 		w.settle(time.Second)
 		w.wants(lamp, nil)
+		w.settle(time.Minute)
+		w.connect() // the notice comes again, and does not cut the pause short
 		w.settle(time.Hour)
 		if s := w.state(lamp); s != "succeeded" || calls != 3 || len(w.requests()) != 1 {
 			t.Errorf("task %q, %d calls, requests %q", s, calls, w.requests())

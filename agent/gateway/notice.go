@@ -50,7 +50,9 @@ func (g *Gateway) want(s *sub, n ota.Notice) {
 	if u := s.rec.Update; u != nil {
 		if u.Notice.Same(n) {
 			u.Notice = n // with a URL that works
-			s.resume, s.wanted = true, time.Now()
+			if now := time.Now(); !now.Before(s.later) {
+				s.resume, s.wanted = true, now
+			}
 			return
 		}
 		g.drop(s, "the cloud announces another package now")
@@ -64,7 +66,7 @@ func (g *Gateway) want(s *sub, n ota.Notice) {
 // drop gives up an update that is not wanted any more.
 func (g *Gateway) drop(s *sub, why string) {
 	g.cfg.Log.Info("update given up", "device", s.Device.Device, "to", s.rec.Update.Notice.Version, "why", why)
-	s.rec.Update, s.resume = nil, false
+	s.rec.Update, s.resume, s.later = nil, false, time.Time{}
 	g.set(s, func(st *Status) { st.Stage, st.To, st.Percent = "", "", 0 })
 	if err := s.save(); err != nil {
 		g.cfg.Log.Error("the record of a sub-device", "device", s.Device.Device, "err", err)

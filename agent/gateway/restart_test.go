@@ -102,6 +102,33 @@ func TestW4KilledInTheInstaller(t *testing.T) {
 	}
 }
 
+// W11: stopped at whatever moment, nothing unfinished is taken for done.
+func TestW11StoppedWhileItInstalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, lamp)
+		w.install = func(ctx context.Context, _ Update) error { <-ctx.Done(); return ctx.Err() }
+		w.start()
+		w.settle(time.Second)
+		w.wants(lamp, nil)
+		for range maxStarts - 1 {
+			w.settle(time.Minute)
+			w.stop()
+			pair, err := durable.OpenPair(w.cfg.Dir, "sub+sub+lamp")
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := pair.Load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, err := decodeRecord(b); err != nil || r.Owed != nil || r.Update == nil || r.Update.Stage != install || r.Installed != "" {
+				t.Fatalf("record %s, %v", b, err)
+			}
+			w.start()
+		}
+	})
+}
+
 // What the cloud has given up while the gateway was off is not gone on with.
 func TestRestartAndNotWantedAnyMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -65,3 +65,11 @@ func (g *Gateway) Busy() bool {
 	}
 	return false
 }
+
+// clip shortens a reason as a progress report does.
+func clip(s string) string {
+	if r := []rune(s); len(r) > ota.MaxDescLen {
+		return string(r[:ota.MaxDescLen])
+	}
+	return s
+}

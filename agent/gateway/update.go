@@ -96,8 +96,9 @@ func (g *Gateway) start(ctx context.Context, wg *sync.WaitGroup) {
 	g.begin(first)
 	wg.Go(func() {
 		w := &walk{g: g, s: first, u: first.rec.Update, installed: first.rec.Update.Stage == install || first.rec.Update.Stage == prove}
-		err := w.through(ctx)
-		g.leave(ctx, func() { g.over(w, err) })
+		if err := w.through(ctx); err != errInterrupted {
+			g.leave(ctx, func() { g.over(w, err) })
+		}
 	})
 }
 
@@ -122,7 +123,11 @@ type failure struct {
 
 func (f failure) Error() string { return f.err.Error() }
 
-// through walks the corridor. The error is the context's, ErrLater, or a failure.
+// errInterrupted: the process ends. The record says how far the update is, and nobody
+// may take that for an end.
+var errInterrupted = errors.New("interrupted")
+
+// through walks the corridor. The error is errInterrupted, ErrLater, or a failure.
 func (w *walk) through(ctx context.Context) error {
 	defer func() {
 		if w.spool != nil {
@@ -139,7 +144,7 @@ func (w *walk) through(ctx context.Context) error {
 		}
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return errInterrupted
 		case err == nil:
 		case errors.Is(err, ErrLater) && r.stage == install && w.u.Later < maxLater:
 			return ErrLater
@@ -167,6 +172,7 @@ func (g *Gateway) over(w *walk, err error) {
 	if s.question != "" {
 		s.question, s.askAt = "", time.Time{} // it was for the download
 	}
+	s.later = time.Time{}
 	if err == ErrLater {
 		w.u.Later++
 		w.u.Starts = 0
@@ -201,14 +207,6 @@ func (g *Gateway) over(w *walk, err error) {
 	})
 	g.record(s)
 	g.clear(s)
-}
-
-// clip shortens a reason as a progress report does.
-func clip(s string) string {
-	if r := []rune(s); len(r) > ota.MaxDescLen {
-		return string(r[:ota.MaxDescLen])
-	}
-	return s
 }
 
 func (g *Gateway) record(s *sub) {

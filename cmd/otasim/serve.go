@@ -63,7 +63,7 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), thos
 	fl.StringVar(&f.mqtt, "mqtt", "", "address for devices, such as :1883")
 	fl.StringVar(&f.http, "http", "", "address of the API and the packages, such as :8080")
 	f.doors.add(cmd)
-	fl.StringVar(&f.accessKey, "access-key", "", "access key of the cloud API, ID:SECRET (or "+accessKeyEnv+")")
+	fl.StringVar(&f.accessKey, "access-key", "", "an administrator's access key of the API, ID:SECRET (or "+accessKeyEnv+"; without it only those of otasim key are known)")
 	fl.StringVar(&f.publicURL, "public-url", "", "how devices reach the HTTP side (default http:// and the address of --http)")
 	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
 	fl.IntVar(&f.clockSpeed, "clock-speed", 1, "how many times faster than the world's the clock of the rules runs: 60 rehearses an hour in a minute")
@@ -85,15 +85,17 @@ func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
 	if f.accessKey == "" {
 		f.accessKey = os.Getenv(accessKeyEnv)
 	}
-	for name, v := range map[string]string{"data": f.data, "mqtt": f.mqtt, "http": f.http, "access-key": f.accessKey} {
+	for name, v := range map[string]string{"data": f.data, "mqtt": f.mqtt, "http": f.http} {
 		if v == "" {
 			return key, 0, usagef("--%s is missing (see otasim serve --help)", name)
 		}
 	}
-	if key, err = openapi.ParseKey(f.accessKey); err != nil {
-		return key, 0, usagef("--access-key: %v", err)
+	if f.accessKey != "" { // else server.New wants a stored one
+		if key, err = openapi.ParseKey(f.accessKey); err != nil {
+			return key, 0, usagef("--access-key: %v", err)
+		}
+		key.Account = key.ID
 	}
-	key.Account = key.ID
 	if err := f.doors.check(); err != nil {
 		return key, 0, err
 	}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -69,4 +70,16 @@ func (r *keyring) find(ctx context.Context, id string) (openapi.Key, error) {
 	}
 	role, err := openapi.ParseRole(k.Role)
 	return openapi.Key{ID: k.ID, Secret: k.Secret, Account: k.Account, Role: role}, err
+}
+
+// haveKey refuses a cloud whose API nobody could call.
+func (s *Server) haveKey(ctx context.Context, first openapi.Key) error {
+	if first.ID != "" {
+		return nil
+	}
+	stored, err := s.store.ListKeys(ctx)
+	if err == nil && len(stored) == 0 {
+		err = fmt.Errorf("%w: there is no access key (give --access-key ID:SECRET, or add one with otasim key add)", ErrConfig)
+	}
+	return err
 }

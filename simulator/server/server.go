@@ -95,6 +95,9 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if s.store, err = store.OpenSQLite(ctx, filepath.Join(c.Dir, DatabaseFile)); err != nil {
 		return err
 	}
+	if err := s.haveKey(ctx, c.AccessKey); err != nil {
+		return err
+	}
 	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, packagesDir), BaseURL: c.PublicURL, Logger: s.log})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)

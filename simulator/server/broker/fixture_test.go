@@ -36,6 +36,7 @@ type city struct {
 	events  []string
 	grew    chan struct{}
 	uplink  func(ota.Device) // nil, or called in Uplink
+	leaving func(ota.Device) // nil, or called in Offline
 }
 
 func newCity(devices ...ota.Device) *city {
@@ -70,8 +71,13 @@ func (c *city) note(format string, args ...any) {
 	}
 }
 
-func (c *city) Online(d ota.Device)  { c.note("online %s", d.Name) }
-func (c *city) Offline(d ota.Device) { c.note("offline %s", d.Name) }
+func (c *city) Online(d ota.Device) { c.note("online %s", d.Name) }
+func (c *city) Offline(d ota.Device) {
+	if c.leaving != nil {
+		c.leaving(d)
+	}
+	c.note("offline %s", d.Name)
+}
 func (c *city) Uplink(d ota.Device, k ota.TopicKind, p []byte) {
 	if c.uplink != nil {
 		c.uplink(d)

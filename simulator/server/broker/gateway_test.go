@@ -241,6 +241,106 @@ func TestSubDeviceKickOut(t *testing.T) {
 	}
 }
 
+// Of three that have a device's place in turn, the second is thrown out while the first
+// is still leaving: the third does not come in before the first is gone.
+func TestSubDeviceWaitsForItsForerunner(t *testing.T) {
+	gw, gw2, sub := dev("gw"), dev("gw2"), dev("sub")
+	c := newCity(gw, gw2, sub)
+	gone := make(chan struct{})
+	c.leaving = func(d ota.Device) {
+		if d == sub {
+			<-gone
+		}
+	}
+	var h hall
+	b := newBroker(t, c, withGateways(&h))
+	own := knock(t, b, sub, 60)
+	defer own.Close()
+	until(t, "it is online", func() bool { return b.Online(sub) })
+	login := ota.GatewayRequest{ID: "1", Subs: []ota.SubLogin{ota.NewSubLogin(sub, secretOf(sub))}}.Encode(ota.TopicLogin)
+	for _, d := range []ota.Device{gw, gw2} {
+		conn := knock(t, b, d, 60)
+		defer conn.Close()
+		go io.Copy(io.Discard, conn)
+		conn.Write(publishPacket(ota.TopicLogin.Of(d), login))
+		until(t, d.Name+" has the place", func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return b.subs[sub] != nil && b.subs[sub].gateway.device == d
+		})
+	}
+	time.Sleep(20 * time.Millisecond) // a virtual clock does not wait for mutexes
+	if got := c.log(); strings.Count(got, "online sub") != 1 {
+		t.Errorf("events %q", got)
+	}
+	close(gone)
+	until(t, "it is online again", func() bool { return strings.HasSuffix(c.log(), "offline sub; online sub") })
+	if got := c.log(); strings.Count(got, "online sub") != 2 {
+		t.Errorf("events %q", got)
+	}
+}
+
+// What the sink could not take is not acknowledged: the sub-device is thrown out before.
+func TestSubDeviceUplinkNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw, sub := dev("gw"), dev("sub")
+		c := newCity(gw, sub)
+		var h hall
+		b := newBroker(t, c, withGateways(&h))
+		defer b.Close()
+		conn := knock(t, b, gw, 60)
+		var heard bytes.Buffer
+		go io.Copy(&heard, conn)
+		conn.Write(publishPacket(ota.TopicLogin.Of(gw), ota.GatewayRequest{ID: "1", Subs: []ota.SubLogin{ota.NewSubLogin(sub, secretOf(sub))}}.Encode(ota.TopicLogin)))
+		say := func() {
+			body := append(appendText(nil, ota.TopicInform.Of(sub)), 0, 7, 'm')
+			conn.Write(append([]byte{0x32, byte(len(body))}, body...))
+			synctest.Wait()
+		}
+		say()
+		acked := bytes.HasSuffix(heard.Bytes(), []byte{0x40, 2, 0, 7})
+		before := heard.Len()
+		c.uplink = func(d ota.Device) { b.Kick(d) }
+		say()
+		after := heard.Bytes()[before:]
+		if !acked || bytes.Contains(after, []byte{0x40, 2, 0, 7}) || !bytes.Contains(after, []byte("/ext/error/")) {
+			t.Errorf("taken: acknowledged %v; not taken: %q", acked, after)
+		}
+		conn.Close()
+	})
+}
+
+// A gateway's queue has room for each of its sub-devices, and an end.
+func TestSubDevicesShareAQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := dev("gw")
+		subs := []ota.Device{dev("s0"), dev("s1"), dev("s2")}
+		c := newCity(append(subs, gw)...)
+		var h hall
+		b := newBroker(t, c, withGateways(&h))
+		defer b.Close()
+		conn := knock(t, b, gw, 60)
+		var r ota.GatewayRequest
+		for _, d := range subs {
+			r.Subs = append(r.Subs, ota.NewSubLogin(d, secretOf(d)))
+		}
+		conn.Write(publishPacket(ota.TopicBatchLogin.Of(gw), r.Encode(ota.TopicBatchLogin)))
+		go conn.Read(make([]byte, 4096)) // the answer, and nothing after it
+		synctest.Wait()
+		taken := 0
+		for i := range 1000 {
+			if b.Push(subs[i%len(subs)], ota.TopicUpgrade, []byte("notice")) == nil {
+				taken++
+			}
+		}
+		synctest.Wait()
+		if taken < MaxQueued*4 || taken > MaxQueued*4+1 { // and one in the writer's hand
+			t.Errorf("%d messages were queued, want %d", taken, MaxQueued*4)
+		}
+		conn.Close()
+	})
+}
+
 // F6: a gateway reaches no device but those that are logged in over it, and no
 // sub-device is a gateway.
 func TestF6Gateway(t *testing.T) {

@@ -41,13 +41,20 @@ test:
 	$(GO) vet ./...
 	$(GO) test -timeout 9m ./...
 
+# What is not on the way of an image's bytes is compiled without inlining, which
+# takes 0.4 MB off the agent.
+LEAN := $(foreach p,net/http net crypto/tls crypto/x509 encoding/json encoding/asn1 math/big reflect regexp regexp/syntax log/slog \
+	github.com/pelletier/go-toml/v2 github.com/pelletier/go-toml/v2/unstable github.com/spf13/cobra github.com/spf13/pflag \
+	github.com/eclipse/paho.mqtt.golang github.com/eclipse/paho.mqtt.golang/packets github.com/gorilla/websocket \
+	github.com/leapslot/ota/cmd/otad,-gcflags=$(p)=-l)
 AGENT_TARGETS := linux/arm/5 linux/arm/6 linux/arm/7 linux/arm64 linux/mipsle linux/riscv64 linux/amd64
 SIM_TARGETS   := linux/amd64 linux/arm64 linux/arm/7 linux/riscv64
 cross:
 	@mkdir -p dist
 	@set -e; \
 	one() { p=$$1; set -- $$(echo $$2 | tr / ' '); out=dist/$$p-$$1-$$2$${3:+v$$3}; \
-		GOOS=$$1 GOARCH=$$2 GOARM=$${3:-} GOMIPS=softfloat $(BUILD) -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$p; \
+		lean=; test $$p != otad || lean='$(LEAN)'; \
+		GOOS=$$1 GOARCH=$$2 GOARM=$${3:-} GOMIPS=softfloat $(BUILD) $$lean -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$p; \
 		printf '%-28s %10d bytes\n' $$out $$(wc -c < $$out); }; \
 	for t in $(AGENT_TARGETS); do one otad $$t; one otapack $$t; done; \
 	for t in $(SIM_TARGETS); do one otasim $$t; done

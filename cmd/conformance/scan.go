@@ -27,7 +27,6 @@ var (
 	namePattern    = regexp.MustCompile(`^Test((?:[PNSWKTBIF]\d+)+)`)
 	oneID          = regexp.MustCompile(`[PNSWKTBIF]\d+`)
 	sectionPattern = regexp.MustCompile(`protocol section (\d+)`)
-	actionPattern  = regexp.MustCompile(`^[A-Z][a-z]+[A-Z][A-Za-z]+$`)
 )
 
 func scan(root string) (*source, error) {
@@ -38,8 +37,15 @@ func scan(root string) (*source, error) {
 		return nil, err
 	}
 	ast.Inspect(table, func(n ast.Node) bool {
-		if l, ok := n.(*ast.BasicLit); ok && l.Kind == token.STRING {
-			if name, err := strconv.Unquote(l.Value); err == nil && actionPattern.MatchString(name) {
+		field, ok := n.(*ast.KeyValueExpr)
+		if !ok {
+			return true
+		}
+		if key, ok := field.Key.(*ast.Ident); !ok || key.Name != "name" {
+			return true
+		}
+		if l, ok := field.Value.(*ast.BasicLit); ok && l.Kind == token.STRING {
+			if name, err := strconv.Unquote(l.Value); err == nil {
 				s.actions = append(s.actions, name)
 			}
 		}

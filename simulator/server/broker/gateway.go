@@ -45,7 +45,7 @@ func (b *Broker) carrier(d ota.Device) *session {
 	if s := b.sessions[d]; s != nil {
 		return s
 	}
-	if u := b.subs[d]; u != nil && u.online {
+	if u := b.subs[d]; u != nil && u.online && !u.over {
 		return u.gateway
 	}
 	return nil
@@ -55,7 +55,10 @@ func (b *Broker) carrier(d ota.Device) *session {
 func (s *session) sub(d ota.Device) *sub {
 	s.broker.mu.Lock()
 	defer s.broker.mu.Unlock()
-	return s.subs[d]
+	if u := s.subs[d]; u != nil && !u.over {
+		return u
+	}
+	return nil
 }
 
 // publisher gives the sub-device that a message is of and that may send it; nil: it is

@@ -221,6 +221,7 @@ func TestSubDeviceKickOut(t *testing.T) {
 	told(g, ota.GatewayReplaced)
 	own := dial(t, addr, sub) // with a connection of its own
 	told(g2, ota.GatewayReplaced)
+	until(t, "it has come in", func() bool { return b.Online(sub) })
 	g.ask(ota.TopicLogin, sub) // and back
 	until(t, "its own connection is gone", func() bool { return !own.IsConnected() })
 	until(t, "it is online", func() bool { return b.Online(sub) })

@@ -218,15 +218,15 @@ func (b *Broker) leave(s *session) {
 	s.end()
 	s.writers.Wait()
 	b.endSubs(s)
-	b.mu.Lock()
-	if b.sessions[s.device] == s {
-		delete(b.sessions, s.device)
-	}
-	b.mu.Unlock()
 	if s.client != nil {
 		b.count.connections.Add(-1)
 		b.config.Sink.Offline(s.device)
 	}
+	b.mu.Lock()
+	if b.sessions[s.device] == s {
+		delete(b.sessions, s.device) // only now: who comes next has to find whom to wait for
+	}
+	b.mu.Unlock()
 	close(s.done)
 }
 

@@ -99,13 +99,6 @@ func (b *Broker) endSub(u *sub, why ota.GatewayCode) bool {
 		return false
 	}
 	u.over = true
-	if b.subs[u.device] == u {
-		delete(b.subs, u.device)
-	}
-	if u.gateway.subs[u.device] == u {
-		delete(u.gateway.subs, u.device)
-	}
-	u.gateway.setRoom()
 	b.conns.Add(1) // the gateway's connection, which is one too, waits for this one's end
 	b.mu.Unlock()
 	if why != ota.GatewayOK {
@@ -120,9 +113,24 @@ func (b *Broker) endSub(u *sub, why ota.GatewayCode) bool {
 			b.count.subDevices.Add(-1)
 			b.config.Sink.Offline(u.device)
 		}
+		b.forgetSub(u)
 		close(u.done)
 	}()
 	return true
+}
+
+// forgetSub gives the place back, if nobody has taken it yet. Only now: who comes next
+// has to find whom to wait for.
+func (b *Broker) forgetSub(u *sub) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.subs[u.device] == u {
+		delete(b.subs, u.device)
+	}
+	if u.gateway.subs[u.device] == u {
+		delete(u.gateway.subs, u.device)
+	}
+	u.gateway.setRoom()
 }
 
 // tell tells the gateway that its sub-device was thrown out.

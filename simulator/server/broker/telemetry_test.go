@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"testing"
 
+	paho "github.com/eclipse/paho.mqtt.golang"
+
 	"github.com/leapslot/ota"
 )
 
@@ -14,7 +16,7 @@ func TestF6TelemetryOfOthers(t *testing.T) {
 	c := newCity(lamp, other)
 	b, addr := start(t, c)
 	heard, opt := inbox()
-	cl := dial(t, addr, lamp, opt)
+	cl := dial(t, addr, lamp, opt, func(o *paho.ClientOptions) { o.SetOrderMatters(true) })
 	for i := range rounds {
 		if err := b.Push(lamp, ota.TopicUpgrade, fmt.Appendf(nil, "push %d", i)); err != nil {
 			t.Fatal(err)

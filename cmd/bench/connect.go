@@ -20,14 +20,14 @@ type meeting struct {
 
 // connect measures what a connection costs a server: sign-in, and one subscription.
 func (b *bench) connect(ctx context.Context) ([]table, error) {
-	t, err := b.newTown(ctx, connections, true)
+	t, err := b.newTown(ctx, connections)
 	if err != nil {
 		return nil, err
 	}
 	plain := []meeting{
 		{"`otasim serve`", false, func() (*mqttServer, error) { return b.townCloud(t.data) }},
 		{"mosquitto, `allow_anonymous true`", false, func() (*mqttServer, error) { return b.openMosquitto(ctx, "allow_anonymous true") }},
-		{"mosquitto, `password_file`", false, func() (*mqttServer, error) { return b.openMosquitto(ctx, "password_file "+t.passwords) }},
+		{"mosquitto, `password_file` and `acl_file`", false, func() (*mqttServer, error) { return b.ruled(ctx, t) }},
 		{"`otasim serve`, the first connection of each device's life", false, func() (*mqttServer, error) { return b.freshCloud(t) }},
 	}
 	ways, err := b.meetings(ctx, t, plain)
@@ -113,7 +113,7 @@ func connectTable(n int, ways []contender) table {
 			"CPU is that of the server's process alone, from before the first connection until it rests after the last one. Memory is what VmRSS has grown by; the kernel's is not in it.",
 			"`otasim` looks the device up, verifies the HMAC of its secret, and checks the subscription and every later message against its own " +
 				"topics. The mosquitto of the goal, the second line, does nothing of this: it lets everybody in, and has no access list. In the third it " +
-				"checks PBKDF2 hashes of as many users. It keeps and logs nothing.",
+				"has the same devices as users, with PBKDF2 hashes, and an access list that allows each the same. It keeps and logs nothing.",
 			"The devices have connected before, as in the field, where the same ones come back. The first connection of all activates a device, " +
 				"which is stored in SQLite: the last line.",
 		},

@@ -22,7 +22,7 @@ type talk struct {
 
 // messages measures what a message of QoS 1 costs a server.
 func (b *bench) messages(ctx context.Context) ([]table, error) {
-	t, err := b.newTown(ctx, talkers, false)
+	t, err := b.newTown(ctx, talkers)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,8 @@ func (b *bench) messages(ctx context.Context) ([]table, error) {
 	mosquitto := func() (*mqttServer, error) { return b.openMosquitto(ctx, "allow_anonymous true") }
 	talks := []talk{
 		{"`otasim serve`, telemetry", telemetry, messagesOf, serve},
-		{"mosquitto, telemetry", telemetry, messagesOf, mosquitto},
+		{"mosquitto, `allow_anonymous true`, telemetry", telemetry, messagesOf, mosquitto},
+		{"mosquitto, `password_file` and `acl_file`, telemetry", telemetry, messagesOf, func() (*mqttServer, error) { return b.ruled(ctx, t) }},
 		{"`otasim serve`, a new version, stored", versions, storedOf, serve},
 	}
 	ways := make([]contender, len(talks))
@@ -70,8 +71,8 @@ func messageTable(ways []contender) table {
 			fmt.Sprintf("%d devices are connected as above (no TLS) and publish with QoS 1, %d messages each, the next when the one before is acknowledged. "+
 				"CPU is that of the server's process, from before the first message until it rests.", talkers, messagesOf),
 			"For the goal they are telemetry, 140 bytes on the device's own topic thing/event/property/post, which both servers do the same with: " +
-				"read it, see that nobody wants it, and acknowledge it. `otasim` checks on the way that the topic is the device's own, and its rate; mosquitto " +
-				"has no access list.",
+				"read it, see that nobody wants it, and acknowledge it. `otasim` checks on the way that the topic is the device's own, and its rate; the " +
+				"mosquitto of the goal has no access list, the one in the third line has.",
 			fmt.Sprintf("The last line has no peer: %d reports of a version from each device, another version each time, which goes through the rules and into SQLite "+
 				"before it is acknowledged.", storedOf),
 		},
@@ -84,7 +85,7 @@ func messageTable(ways []contender) table {
 		if i == 1 {
 			r = "1"
 		}
-		if i == 2 {
+		if i == 3 {
 			n, r = talkers*storedOf, ""
 		}
 		t.rows = append(t.rows, []string{w.name, spreadOf(w.collect(func(u usage) float64 { return u.CPU.Seconds() * 1e6 / n })), r,

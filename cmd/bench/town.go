@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/leapslot/ota"
 )
 
 const (
@@ -34,16 +36,17 @@ type town struct {
 	fresh     string // none has
 	list      string // CSV: product key, device name, secret
 	passwords string // of mosquitto
+	rules     string // of mosquitto: the access list
 }
 
-// newTown registers devices with otasim, and makes a password file of them.
-func (b *bench) newTown(ctx context.Context, n int, passwords bool) (*town, error) {
+// newTown registers devices with otasim, and makes mosquitto's files of them.
+func (b *bench) newTown(ctx context.Context, n int) (*town, error) {
 	var most unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &most); err != nil {
 		return nil, err
 	}
 	t := &town{n: min(n, int(most.Max)-spareFiles), data: filepath.Join(b.dir, "town"), fresh: filepath.Join(b.dir, "town-fresh"),
-		list: filepath.Join(b.dir, "town.csv"), passwords: filepath.Join(b.dir, "town-passwords")}
+		list: filepath.Join(b.dir, "town.csv"), passwords: filepath.Join(b.dir, "town-passwords"), rules: filepath.Join(b.dir, "town-rules")}
 	if t.n < 1 {
 		return nil, errors.New("this process may not open files enough (ulimit -Hn)")
 	}
@@ -54,10 +57,8 @@ func (b *bench) newTown(ctx context.Context, n int, passwords bool) (*town, erro
 	if err := os.CopyFS(t.fresh, os.DirFS(t.data)); err != nil {
 		return nil, err
 	}
-	if passwords {
-		if err := t.makePasswords(ctx); err != nil {
-			return nil, err
-		}
+	if err := t.makeRules(ctx); err != nil {
+		return nil, err
 	}
 	b.screen.step("connects each device once")
 	m, err := b.townCloud(t.data)
@@ -102,23 +103,31 @@ func (b *bench) register(ctx context.Context, t *town) error {
 	return nil
 }
 
-// makePasswords writes what mosquitto needs to know the devices.
-func (t *town) makePasswords(ctx context.Context) error {
+// makeRules writes what mosquitto needs to know of the devices to let in the same
+// ones, and to let each do the same as otasim does.
+func (t *town) makeRules(ctx context.Context) error {
 	s := &swarm{}
 	if err := s.read(t.list, false); err != nil {
 		return err
 	}
-	var text strings.Builder
-	for _, l := range s.logins {
-		fmt.Fprintf(&text, "%s:%s\n", l.Username, l.Password)
+	var passwords, rules strings.Builder
+	for i, l := range s.logins {
+		d := s.devices[i]
+		fmt.Fprintf(&passwords, "%s:%s\n", l.Username, l.Password)
+		fmt.Fprintf(&rules, "user %[1]s\ntopic write /sys/%[2]s/%[3]s/#\ntopic read %[4]s\n", l.Username, d.ProductKey, d.Name, ota.TopicUpgrade.Of(d))
 	}
-	if err := os.WriteFile(t.passwords, []byte(text.String()), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(t.passwords, []byte(passwords.String()), 0o600), os.WriteFile(t.rules, []byte(rules.String()), 0o600)); err != nil {
 		return err
 	}
 	if out, err := exec.CommandContext(ctx, "mosquitto_passwd", "-U", t.passwords).CombinedOutput(); err != nil {
 		return fmt.Errorf("mosquitto_passwd: %w: %s", err, tail(string(out)))
 	}
 	return nil
+}
+
+// ruled starts mosquitto with passwords and access rules of all devices.
+func (b *bench) ruled(ctx context.Context, t *town) (*mqttServer, error) {
+	return b.openMosquitto(ctx, "password_file "+t.passwords, "acl_file "+t.rules)
 }
 
 // townCloud serves a folder; with TLS flags, over TLS.

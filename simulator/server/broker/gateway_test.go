@@ -208,7 +208,12 @@ func TestSubDeviceKickOut(t *testing.T) {
 	var h hall
 	b, addr := start(t, c, withGateways(&h))
 	g, g2 := dialGateway(t, addr, gw), dialGateway(t, addr, gw2)
+	online := func() {
+		t.Helper()
+		until(t, "it is online", func() bool { return b.Online(sub) })
+	}
 	g.ask(ota.TopicLogin, sub)
+	online() // the answer comes before
 	told := func(g *gatewayClient, code ota.GatewayCode) {
 		t.Helper()
 		m := receive(t, g.got)
@@ -219,12 +224,13 @@ func TestSubDeviceKickOut(t *testing.T) {
 	}
 	g2.ask(ota.TopicLogin, sub) // over another gateway
 	told(g, ota.GatewayReplaced)
+	online()
 	own := dial(t, addr, sub) // with a connection of its own
 	told(g2, ota.GatewayReplaced)
-	until(t, "it has come in", func() bool { return b.Online(sub) })
+	online()
 	g.ask(ota.TopicLogin, sub) // and back
 	until(t, "its own connection is gone", func() bool { return !own.IsConnected() })
-	until(t, "it is online", func() bool { return b.Online(sub) })
+	online()
 	if !b.Kick(sub) {
 		t.Error("not kicked")
 	}
@@ -279,6 +285,42 @@ func TestSubDeviceWaitsForItsForerunner(t *testing.T) {
 	if got := c.log(); strings.Count(got, "online sub") != 2 {
 		t.Errorf("events %q", got)
 	}
+}
+
+// A device that went by itself, and a sub-device that was kicked, are not gone before
+// the sink has had their Offline: who comes next waits for it.
+func TestNextWaitsForOffline(t *testing.T) {
+	gw, own, sub := dev("gw"), dev("own"), dev("sub")
+	c := newCity(gw, own, sub)
+	leaving, gone := make(chan struct{}, 2), make(chan struct{})
+	c.leaving = func(d ota.Device) {
+		if d != gw {
+			leaving <- struct{}{}
+			<-gone
+		}
+	}
+	var h hall
+	b := newBroker(t, c, withGateways(&h))
+	first, conn := knock(t, b, own, 60), knock(t, b, gw, 60)
+	defer conn.Close()
+	go io.Copy(io.Discard, conn)
+	conn.Write(publishPacket(ota.TopicLogin.Of(gw), ota.GatewayRequest{ID: "1", Subs: []ota.SubLogin{ota.NewSubLogin(sub, secretOf(sub))}}.Encode(ota.TopicLogin)))
+	until(t, "both are online", func() bool { return b.Online(own) && b.Online(sub) })
+	first.Close()
+	b.Kick(sub)
+	<-leaving
+	<-leaving
+	var wg sync.WaitGroup
+	for _, d := range []ota.Device{own, sub} {
+		wg.Go(func() { knock(t, b, d, 60) })
+	}
+	time.Sleep(20 * time.Millisecond)
+	if got := c.log(); strings.Count(got, "online own")+strings.Count(got, "online sub") != 2 || b.Online(own) || b.Online(sub) {
+		t.Errorf("events %q", got)
+	}
+	close(gone)
+	wg.Wait()
+	until(t, "both are online again", func() bool { return b.Online(own) && b.Online(sub) })
 }
 
 // What the sink could not take is not acknowledged: the sub-device is thrown out before.
@@ -351,7 +393,7 @@ func TestF6Gateway(t *testing.T) {
 	b, addr := start(t, c, withGateways(&h))
 	g, g2 := dialGateway(t, addr, gw), dialGateway(t, addr, gw2)
 	g.ask(ota.TopicLogin, sub)
-	c.await(t, c.log())
+	until(t, "it is online", func() bool { return b.Online(sub) })
 	before := b.Stats().Denied
 	bad := []string{
 		ota.TopicInform.Of(stranger), ota.TopicInform.Of(gw2), ota.TopicUpgrade.Of(sub), ota.TopicGetReply.Of(sub),

@@ -51,6 +51,7 @@ type Agent struct {
 	status  Status
 	history []Result
 	cancel  context.CancelCauseFunc // of the stage that is being walked; nil when it cannot be cancelled
+	wish    bool                    // Cancel was called between two stages
 }
 
 // New reads the record and finds out which slot runs. It fails when the

@@ -181,3 +181,42 @@ func TestConfigRefused(t *testing.T) {
 		}
 	}
 }
+
+// N24: a wish between two stages is not lost, and one at the switch is in time.
+func TestN24CancelBetweenStages(t *testing.T) {
+	for _, stage := range []Stage{Fetch, Write, Switch} {
+		w := cutAt(t, stage, patchWorld)
+		w.cut.k = 0
+		m := w.machine()
+		if _, err := m.PowerOn(); err != nil {
+			t.Fatal(err)
+		}
+		id, err := m.BootID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := New(w.config(m, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Cancel() // nothing is walked yet
+		if stage == Switch {
+			if !errors.Is(err, ErrTooLate) {
+				t.Errorf("%s: %v", stage, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", stage, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		eventually(t, "the end", func() bool { s := a.Status(); return s.Stage == Idle && s.Last != nil })
+		cancel()
+		<-done
+		if last := a.Status().Last; last.Reason != ErrCancelled.Error() {
+			t.Errorf("%s: %+v", stage, last)
+		}
+	}
+}

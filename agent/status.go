@@ -71,10 +71,20 @@ func (a *Agent) History() []Result {
 	return a.history
 }
 
+// setCancel says how the stage that is walked is cancelled, nil at its end.
 func (a *Agent) setCancel(c context.CancelCauseFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cancel = c
+}
+
+// wished takes the wish to cancel that came between two stages.
+func (a *Agent) wished() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	w := a.wish
+	a.wish = false
+	return w
 }
 
 // Cancel stops the update that is under way: it fails in the stage it is in,
@@ -86,10 +96,13 @@ func (a *Agent) Cancel() error {
 	switch {
 	case a.status.Stage == Idle:
 		return ErrIdle
-	case a.cancel == nil:
+	case !a.status.Stage.before(Switch):
 		return ErrTooLate
+	case a.cancel != nil:
+		a.cancel(ErrCancelled)
+	default: // between two stages
+		a.wish = true
 	}
-	a.cancel(ErrCancelled)
 	return nil
 }
 

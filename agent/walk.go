@@ -84,8 +84,12 @@ func (a *Agent) walk(ctx context.Context) error {
 	return nil
 }
 
-// do walks one stage. Stages before the switch can be cancelled.
+// do walks one stage. Stages before the switch can be cancelled, and the switch
+// itself until it is walked.
 func (a *Agent) do(ctx context.Context, r row, u *Update) error {
+	if a.wished() && (r.stage.before(Switch) || r.stage == Switch) {
+		return ErrCancelled
+	}
 	if !r.stage.before(Switch) {
 		return r.do(a, ctx, u)
 	}

@@ -164,9 +164,11 @@ func TestMessagesThatAreIgnored(t *testing.T) {
 		stream = append(stream, publishPacket(p.topic, p.payload)...)
 	}
 	l := run(t, Config{URL: "mqtt://" + answering(t, stream)})
-	connected(t, l)
-	if e := next(t, l); string(e.Payload) != "4" {
-		t.Errorf("event %v of %d bytes", e.Kind, len(e.Payload))
+	// The message may come before the news of the connection it came with.
+	for range 2 {
+		if e := next(t, l); e.Kind != 0 && string(e.Payload) != "4" {
+			t.Errorf("event %v of %d bytes", e.Kind, len(e.Payload))
+		}
 	}
 }
 

@@ -121,7 +121,7 @@ wrongly; 75 busy; 77 no permission; 78 the configuration cannot work.`,
 	root.PersistentFlags().StringVarP(&a.file, "config", "c", defaultFile, "configuration file; - is stdin")
 	root.PersistentFlags().StringArrayVar(&a.set, "set", nil, "section.key=value, stronger than the file and the environment (repeatable)")
 	root.AddCommand(
-		man.NewCommand(),
+		man.NewCommand("otad"),
 		a.runCommand(), a.statusCommand(), a.checkCommand(), a.reportCommand(), a.cancelCommand(), a.historyCommand(),
 		a.infoCommand(), a.verifyCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 	)

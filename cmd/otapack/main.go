@@ -91,7 +91,7 @@ wrongly, 77 no permission.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef(c.Name(), "%v (see %s --help)", err, c.CommandPath())
 	})
-	root.AddCommand(e.diffCommand(), e.applyCommand(), e.infoCommand(), e.digestsignCommand(), e.keygenCommand(), e.versionCommand(), man.NewCommand())
+	root.AddCommand(e.diffCommand(), e.applyCommand(), e.infoCommand(), e.digestsignCommand(), e.keygenCommand(), e.versionCommand(), man.NewCommand("otapack"))
 	return root
 }
 

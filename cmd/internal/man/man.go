@@ -15,11 +15,12 @@ import (
 
 // NewCommand gives the hidden command "man DIR", which writes a page for the
 // program and for each of its commands into DIR.
-func NewCommand() *cobra.Command {
+func NewCommand(program string) *cobra.Command {
 	return &cobra.Command{
 		Use: "man DIR", Hidden: true, Args: cobra.ExactArgs(1),
 		Short:   "Write the manual pages",
-		Example: "  man dist/man",
+		Long:    "Writes a manual page for the program and for each of its commands into DIR.",
+		Example: "  " + program + " man dist/man",
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err

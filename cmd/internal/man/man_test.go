@@ -13,7 +13,7 @@ func TestPages(t *testing.T) {
 	root := &cobra.Command{Use: "tool", Short: "Does things", Long: "First.\n\n.dangerous line"}
 	sub := &cobra.Command{Use: "run FILE", Short: "Runs", Example: "  tool run x", RunE: func(*cobra.Command, []string) error { return nil }}
 	sub.Flags().StringP("out", "o", "", "write to `FILE`")
-	root.AddCommand(sub, NewCommand())
+	root.AddCommand(sub, NewCommand("tool"))
 	dir := filepath.Join(t.TempDir(), "man")
 	root.SetArgs([]string{"man", dir})
 	if err := root.Execute(); err != nil {

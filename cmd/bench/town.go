@@ -45,8 +45,12 @@ func (b *bench) newTown(ctx context.Context, n int) (*town, error) {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &most); err != nil {
 		return nil, err
 	}
-	t := &town{n: min(n, int(most.Max)-spareFiles), data: filepath.Join(b.dir, "town"), fresh: filepath.Join(b.dir, "town-fresh"),
-		list: filepath.Join(b.dir, "town.csv"), passwords: filepath.Join(b.dir, "town-passwords"), rules: filepath.Join(b.dir, "town-rules")}
+	dir, err := os.MkdirTemp(b.dir, "town-") // each town has its own
+	if err != nil {
+		return nil, err
+	}
+	t := &town{n: min(n, int(most.Max)-spareFiles), data: filepath.Join(dir, "data"), fresh: filepath.Join(dir, "fresh"),
+		list: filepath.Join(dir, "devices.csv"), passwords: filepath.Join(dir, "passwords"), rules: filepath.Join(dir, "rules")}
 	if t.n < 1 {
 		return nil, errors.New("this process may not open files enough (ulimit -Hn)")
 	}

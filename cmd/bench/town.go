@@ -84,7 +84,11 @@ func (b *bench) newTown(ctx context.Context, n int) (*town, error) {
 
 // register makes a product with the town's devices, as a user would.
 func (b *bench) register(ctx context.Context, t *town) error {
-	c, err := b.openCloud(ctx, filepath.Base(t.data))
+	name, err := filepath.Rel(b.dir, t.data)
+	if err != nil {
+		return err
+	}
+	c, err := b.openCloud(ctx, name)
 	if err != nil {
 		return err
 	}

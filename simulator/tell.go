@@ -8,6 +8,7 @@ import (
 // with the change that it tells of, and delivered afterwards. A task that failed because
 // the device had not finished another one is not told.
 type AppEvent struct {
+	Account string // whose product it is of; who may be told
 	Topic   string
 	At      Stamp
 	Payload any // UpgradeEnded, VersionPosted or JobPosted, as JSON on the wire
@@ -46,8 +47,13 @@ type JobPosted struct {
 	Status     JobStatus `json:"status"`
 }
 
+// tell tells something of the product that the topic begins with.
 func (c *Cloud) tell(at Stamp, payload any, topic ...string) {
-	c.told = append(c.told, AppEvent{Topic: "/" + strings.Join(topic, "/"), At: at, Payload: payload})
+	account := ""
+	if p := c.products[topic[0]]; p != nil {
+		account = p.Account
+	}
+	c.told = append(c.told, AppEvent{Account: account, Topic: "/" + strings.Join(topic, "/"), At: at, Payload: payload})
 }
 
 // tellTask tells that a task has ended.

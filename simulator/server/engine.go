@@ -36,8 +36,9 @@ type Engine struct {
 	log     *slog.Logger
 	metrics *metrics
 	clock   *clock
-	told    func()          // called when there is something to tell applications
-	latest  simulator.Stamp // when anything was last stored before this engine
+	told    func([]simulator.AppEvent) // takes what applications are told, once it is stored
+	keep    bool                       // store it, too: for the webhook
+	latest  simulator.Stamp            // when anything was last stored before this engine
 
 	inbox   chan *request
 	stopped chan struct{} // closed when Run has returned
@@ -75,7 +76,7 @@ func newEngine(ctx context.Context, st store.Store, opt simulator.Options, send 
 		return nil, fmt.Errorf("the stored state is not whole: %w", err)
 	}
 	return &Engine{
-		cloud: cloud, store: st, send: send, log: log, metrics: m, clock: newClock(1, 0), told: func() {}, latest: latest(state),
+		cloud: cloud, store: st, send: send, log: log, metrics: m, clock: newClock(1, 0), told: func([]simulator.AppEvent) {}, latest: latest(state),
 		inbox: make(chan *request, maxInbox), stopped: make(chan struct{}),
 	}, nil
 }
@@ -190,6 +191,10 @@ func (e *Engine) work(batch []*request) error {
 	e.look(batch, now)
 	e.apply(batch, now, real)
 	changes := e.cloud.Changes()
+	events := changes.Events
+	if !e.keep {
+		changes.Events = nil // nobody would ever take it out of the store
+	}
 	if err := e.save(changes); err != nil {
 		e.cloud.Undo()
 		e.failed(batch, err, real)
@@ -200,8 +205,8 @@ func (e *Engine) work(batch []*request) error {
 	}
 	e.cloud.Commit()
 	e.recovered(changes.Rows() > 0, real)
-	if len(changes.Events) > 0 {
-		e.told()
+	if len(events) > 0 {
+		e.told(events)
 	}
 	if pushes := e.cloud.TakePushes(); len(pushes) > 0 {
 		e.send(pushes)

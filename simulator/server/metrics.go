@@ -36,7 +36,7 @@ func newMetrics() *metrics {
 			Name: "otasim_blocks_total", Help: "Answers to devices that download over MQTT: sent, refused or lost.",
 		}, []string{"result"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "otasim_events_total", Help: "Events for applications: delivered to the webhook, or failed and to be tried again.",
+			Name: "otasim_events_total", Help: "Events for applications: delivered to the webhook, failed and to be tried again, or missed by those that are told over MQTT.",
 		}, []string{"result"}),
 		rows: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "otasim_save_rows", Help: "Rows stored in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 4, 9),

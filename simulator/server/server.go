@@ -65,6 +65,7 @@ type Server struct {
 	api     *openapi.Server
 	metrics *metrics
 	hook    *hook // nil: none
+	apps    *applications
 }
 
 // New opens the directory and loads what is there. Nothing is served before Run.
@@ -103,25 +104,28 @@ func (s *Server) open(ctx context.Context, c Config) error {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s.sender = newSender(s.files, s.log, s.metrics)
-	opt := simulator.Options{Random: rand.Reader, MaxPushRate: c.MaxPushRate, AppEvents: c.Webhook.URL != ""}
+	opt := simulator.Options{Random: rand.Reader, MaxPushRate: c.MaxPushRate, AppEvents: true}
 	send := func(p []simulator.Push) { s.sender.unsent <- p }
 	if s.engine, err = newEngine(ctx, s.store, opt, send, s.log, s.metrics); err != nil {
 		return err
 	}
 	if c.Webhook.URL != "" {
 		s.hook = newHook(c.Webhook, s.store, s.log, s.metrics)
-		s.engine.told = s.hook.told
 	}
+	keys := newKeyring(c.AccessKey, s.store, s.log)
+	s.apps = &applications{keys: keys, engine: s.engine, log: s.log, metrics: s.metrics, untold: make(chan []simulator.AppEvent, maxUntold)}
+	s.engine.keep = s.hook != nil
+	s.engine.told = s.told
 	s.engine.clock = newClock(c.ClockSpeed, s.engine.latest)
 	g := &gate{engine: s.engine, blocks: newBlocks(s.engine, s.files, s.log, s.metrics), log: s.log, metrics: s.metrics}
 	if s.broker, err = broker.New(broker.Config{
-		Directory: g, Sink: g, Registrar: g, Gateways: g, ConnectsPerMinute: c.ConnectsPerMinute, Logger: s.log,
+		Directory: g, Sink: g, Registrar: g, Gateways: g, Applications: s.apps, ConnectsPerMinute: c.ConnectsPerMinute, Logger: s.log,
 	}); err != nil {
 		return err
 	}
-	s.sender.broker, g.broker, g.blocks.broker = s.broker, s.broker, s.broker
+	s.sender.broker, g.broker, g.blocks.broker, s.apps.broker = s.broker, s.broker, s.broker, s.broker
 	s.metrics.watch(s.broker)
-	s.api, err = openapi.New(openapi.Config{Keys: newKeyring(c.AccessKey, s.store, s.log), PerKey: c.CallsPerKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
+	s.api, err = openapi.New(openapi.Config{Keys: keys, PerKey: c.CallsPerKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
 	return err
 }
 
@@ -247,6 +251,7 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 		running.Go(func() { stop(ignore(h.Serve(l), http.ErrServerClosed)) })
 	}
 	running.Go(func() { s.sweep(stopped) })
+	running.Go(func() { s.apps.run(stopped) })
 	if s.hook != nil {
 		running.Go(func() { s.hook.run(stopped) })
 	}

@@ -130,6 +130,8 @@ type Config struct {
 	Registrar Registrar // nil: registrations and tokens are refused
 	Gateways  Gateways  // nil: no device is a gateway
 
+	Applications Applications // nil: no application signs in
+
 	// ConnectsPerMinute bounds how often a device is let in; 0 is no bound. Once more
 	// is told "server unavailable", and a gateway 429 for its sub-device.
 	ConnectsPerMinute int

@@ -42,6 +42,10 @@ func (b *Broker) enter(conn net.Conn) *session {
 }
 
 func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
+	if forApplication(c.clientID) {
+		b.enterApplication(conn, c, rest)
+		return nil
+	}
 	e, no := b.authenticate(conn, c)
 	if no == nil && !b.door.allow(e.device, time.Now()) {
 		no = refuse(codeUnavailable, "more than %d connects in a minute", b.config.ConnectsPerMinute)

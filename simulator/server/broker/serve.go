@@ -30,7 +30,8 @@ type Broker struct {
 	sessions  map[ota.Device]*session
 	subs      map[ota.Device]*sub // never one that is in sessions too
 
-	door door
+	door     door
+	audience audience
 
 	logMu    sync.Mutex
 	logPace  pace
@@ -59,8 +60,9 @@ func New(c Config) (*Broker, error) {
 	b := &Broker{
 		config: c, log: log, mochi: mqtt.New(options()), closing: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, strangers: map[net.Conn]struct{}{}, sessions: map[ota.Device]*session{}, subs: map[ota.Device]*sub{},
-		door:    door{limit: c.ConnectsPerMinute, seen: map[ota.Device][]time.Time{}},
-		logPace: pace{rate: LogRate, burst: LogBurst, level: LogBurst},
+		door:     door{limit: c.ConnectsPerMinute, seen: map[ota.Device][]time.Time{}},
+		audience: audience{all: map[*application]struct{}{}},
+		logPace:  pace{rate: LogRate, burst: LogBurst, level: LogBurst},
 	}
 	return b, nil
 }

@@ -201,8 +201,8 @@ func (a *Agent) refuse(n ota.Notice, err error) {
 	if ota.CheckModule(n.Module) != nil || n.Version == "" {
 		return
 	}
-	if u := a.rec.Update; u != nil && u.Notice.Module == n.Module {
-		return // a failure now would be taken for that of the update under way
+	if u := a.rec.Update; a.unsure || u != nil && u.Notice.Module == n.Module {
+		return // a failure now would be taken for that of the update under way, or just ended
 	}
 	a.owe(a.progressMessage(n.Module, ota.StepUpgradeFailed, "notice refused: "+err.Error()))
 }

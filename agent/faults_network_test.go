@@ -105,6 +105,20 @@ func TestN23AnotherVersionDuringAnUpdate(t *testing.T) {
 	}
 }
 
+// A notice that cannot be acted on comes during an update of its module: its
+// refusal would be taken for the end of that update, so nothing is said.
+func TestN23BadNoticeDuringAnUpdate(t *testing.T) {
+	w := goodWorld(t)
+	bad := []byte(`{"code":"1000","data":{"size":0,"sign":"54d6ff5a205596db57161705764eeb1b","version":"3.0.0","url":"http://h"},"id":1}`)
+	w.pkg = bytes.Clone(w.pkg)
+	w.pkg[7] ^= 1
+	w.badServer(func(http.ResponseWriter, *http.Request) bool {
+		w.cloud.events <- ota.Event{Kind: ota.TopicUpgrade, Payload: bad}
+		return false
+	})
+	w.ends("[1.0.0 -3]", false, "announced")
+}
+
 func TestN26PartOfAnotherPackageIsDropped(t *testing.T) {
 	w := patchWorld(t)
 	w.write("spool", bytes.Repeat([]byte("junk"), 1<<16))

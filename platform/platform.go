@@ -72,6 +72,24 @@ type Boot interface {
 	Keep() error
 }
 
+// Checkable is the optional ability of a [Boot] whose state lies outside of the
+// running system, where it can be damaged or may never have been made (B1, B2).
+type Checkable interface {
+	// Check looks at all that the boot loader reads, proves that it can be
+	// written (a canary, read back), and changes nothing that is started. Its
+	// error says what is wrong and whether Mend helps.
+	Check() error
+	// Mend makes the state anew from what can still be read of it, so that the
+	// running slot is the kept one and nothing is on trial.
+	Mend() error
+}
+
+// RebootArgument is the optional ability of a [Boot] whose trial is started only
+// by a restart that says so. An empty argument is a plain restart.
+type RebootArgument interface {
+	RebootArgument() (string, error)
+}
+
 // Power restarts the machine. Reboot returns nil when the restart is under way
 // or, for a machine that its supervisor starts again, when the process may end.
 type Power interface {

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/leapslot/ota"
@@ -143,16 +142,13 @@ func (b *Broker) enterApplication(conn net.Conn, c connect, rest []byte) {
 		}
 	}()
 	a.level, a.keepAlive, a.ahead = c.level, min(c.keepAlive, MaxKeepAlive), rest
-	client := b.mochi.NewClient(a.session, "", "application", false)
-	defer client.Stop(nil)
-	client.Properties.ProtocolVersion = a.level
-	client.State.Keepalive = a.keepAlive
+	a.wire = newWire(conn, a.session, a.level, a.keepAlive)
 	b.count.accepted.Add(1)
-	if _, err := conn.Write(connack(codeAccepted)); err != nil || !a.established(client) {
+	if a.wire.send(connack(codeAccepted)) != nil || !a.established() {
 		return
 	}
 	b.log.Info("application connected", "key", k.ID, "remote", remote(conn))
-	client.Read(a.handle)
+	a.wire.read(a.handle)
 }
 
 // seat gives a connection its place, unless its key has enough of them: nobody is
@@ -242,7 +238,7 @@ func (a *application) wants(topic []string) (qos byte, ok bool) {
 }
 
 // handle deals with a packet of an application; an error ends the connection.
-func (a *application) handle(cl *mqtt.Client, pk packets.Packet) error {
+func (a *application) handle(pk *packets.Packet) error {
 	ok := false
 	switch pk.FixedHeader.Type {
 	case packets.Publish: // as a device that publishes where it must not
@@ -252,11 +248,11 @@ func (a *application) handle(cl *mqtt.Client, pk packets.Packet) error {
 		a.broker.count.acked.Add(1)
 		ok = true
 	case packets.Pingreq:
-		ok = answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}})
+		ok = a.answer(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}})
 	case packets.Subscribe:
-		ok = a.subscribe(cl, &pk)
+		ok = a.subscribe(pk)
 	case packets.Unsubscribe:
-		ok = a.unsubscribe(cl, &pk)
+		ok = a.unsubscribe(pk)
 	}
 	if !ok {
 		return errEnd

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 )
 
@@ -65,7 +64,7 @@ func topicFits(filter, topic []string) bool {
 	return len(filter) == len(topic)
 }
 
-func (a *application) subscribe(cl *mqtt.Client, pk *packets.Packet) bool {
+func (a *application) subscribe(pk *packets.Packet) bool {
 	if pk.PacketID == 0 || len(pk.Filters) == 0 {
 		return false
 	}
@@ -80,7 +79,7 @@ func (a *application) subscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 			a.refuse("subscribe", f.Filter, why)
 		}
 	}
-	return answer(cl, packets.Packet{
+	return a.answer(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID, ReasonCodes: codes,
 	})
 }
@@ -112,7 +111,7 @@ func (a *application) add(filter string, qos byte) (why string) {
 	return ""
 }
 
-func (a *application) unsubscribe(cl *mqtt.Client, pk *packets.Packet) bool {
+func (a *application) unsubscribe(pk *packets.Packet) bool {
 	if pk.PacketID == 0 || len(pk.Filters) == 0 {
 		return false
 	}
@@ -121,7 +120,7 @@ func (a *application) unsubscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 		a.filters = slices.DeleteFunc(a.filters, func(s subscription) bool { return s.filter == f.Filter })
 	}
 	a.filterMu.Unlock()
-	return answer(cl, packets.Packet{
+	return a.answer(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Unsuback}, PacketID: pk.PacketID,
 	})
 }

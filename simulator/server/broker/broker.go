@@ -20,9 +20,9 @@
 // to a device is the engine's to remember, and to push again when the device is
 // online.
 //
-// Inside, mochi-mqtt reads and writes the packets of signed-in devices and
-// watches their keep-alive; its routing is not used, since nothing here goes from
-// one device to another. Nobody else imports it.
+// Inside, mochi-mqtt's codec takes the packets of signed-in devices apart and puts
+// them together; its broker is not used, since nothing here goes from one device to
+// another, and its read loop copies each packet twice. Nobody else imports it.
 package broker
 
 import (

@@ -21,9 +21,9 @@ func refuse(code byte, format string, args ...any) *refusal {
 }
 
 // enter reads a connection's CONNECT and gives the session of the device that
-// proved itself in it; nil when it did not, was told so and logged. Nothing of
-// mochi has seen a byte of the connection until then: what a stranger can reach
-// is this function and parseConnect.
+// proved itself in it; nil when it did not, was told so and logged. No codec but
+// ours has seen a byte of the connection until then: what a stranger can reach is
+// this function and parseConnect.
 func (b *Broker) enter(conn net.Conn) *session {
 	conn.SetDeadline(time.Now().Add(ConnectTimeout))
 	body, rest, err := readConnect(conn)

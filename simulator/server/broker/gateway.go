@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/leapslot/ota"
@@ -77,7 +76,7 @@ func (s *session) publisher(kind ota.TopicKind, d ota.Device, pk *packets.Packet
 // subPublish takes in a message of a sub-device; false ends the connection. One
 // sub-device that floods must not hold up the others behind it: above its rate its
 // messages of QoS 0 are left out.
-func (s *session) subPublish(cl *mqtt.Client, u *sub, kind ota.TopicKind, pk *packets.Packet) bool {
+func (s *session) subPublish(u *sub, kind ota.TopicKind, pk *packets.Packet) bool {
 	count := &s.broker.count
 	if pk.FixedHeader.Qos == 0 {
 		if u.pace.take(time.Now()) > 0 {
@@ -102,7 +101,7 @@ func (s *session) subPublish(cl *mqtt.Client, u *sub, kind ota.TopicKind, pk *pa
 	if pk.FixedHeader.Qos == 0 || !taken {
 		return true
 	}
-	return answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Puback}, PacketID: pk.PacketID})
+	return s.wire.puback(pk.PacketID) == nil
 }
 
 func (u *sub) isOnline() bool {
@@ -114,7 +113,7 @@ func (u *sub) isOnline() bool {
 // combine answers a login or logout of sub-devices; false: the answer could not be
 // written. The gateway has the answer before a sub-device is online, so that it knows
 // whom the first notice is for.
-func (s *session) combine(cl *mqtt.Client, kind ota.TopicKind, payload []byte) bool {
+func (s *session) combine(kind ota.TopicKind, payload []byte) bool {
 	r, err := ota.DecodeGatewayRequest(kind, payload)
 	reply := ota.GatewayReply{ID: r.ID, Code: ota.GatewayOK, Message: "success"}
 	var in []*sub
@@ -139,7 +138,7 @@ func (s *session) combine(cl *mqtt.Client, kind ota.TopicKind, payload []byte) b
 			reply.Subs = append(reply.Subs, l.Device)
 		}
 	}
-	ok := answer(cl, packets.Packet{
+	ok := s.answer(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish},
 		TopicName:   kind.GatewayReply().Of(s.device), Payload: reply.Encode(kind),
 	})

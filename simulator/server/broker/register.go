@@ -7,7 +7,6 @@ import (
 	"net"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/leapslot/ota"
@@ -105,30 +104,27 @@ func refusedOr(err error, unknown byte) *refusal {
 // host gives a client its credentials and keeps the connection for a while, so that
 // they arrive. The client has no session: nothing that it publishes is taken.
 func (b *Broker) host(s *session) {
-	client := b.mochi.NewClient(s, "", s.device.String(), false)
-	defer client.Stop(nil)
-	client.Properties.ProtocolVersion = s.level
-	client.State.Keepalive = 0 // its time is bounded anyway
+	s.wire = newWire(s.Conn, s, s.level, 0) // its time is bounded anyway
 	timeout := time.AfterFunc(RegisterTimeout, func() { s.Conn.Close() })
 	defer timeout.Stop()
-	if _, err := s.Conn.Write(connack(codeAccepted)); err != nil {
+	if s.wire.send(connack(codeAccepted)) != nil {
 		return
 	}
-	if !answer(client, packets.Packet{
+	if !s.answer(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: ota.RegisterTopic, Payload: s.first,
 	}) {
 		return
 	}
 	b.log.Info("registered", "device", s.device.String(), "remote", remote(s.Conn))
-	client.Read(hear)
+	s.wire.read(s.hear)
 }
 
 // hear deals with a packet of a client that has no session.
-func hear(cl *mqtt.Client, pk packets.Packet) error {
+func (s *session) hear(pk *packets.Packet) error {
 	ok := false
 	switch pk.FixedHeader.Type {
 	case packets.Pingreq:
-		ok = answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}})
+		ok = s.answer(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}})
 	case packets.Subscribe:
 		codes := make([]byte, len(pk.Filters))
 		for i, f := range pk.Filters {
@@ -136,7 +132,7 @@ func hear(cl *mqtt.Client, pk packets.Packet) error {
 				codes[i] = suback128
 			}
 		}
-		ok = pk.PacketID != 0 && answer(cl, packets.Packet{
+		ok = pk.PacketID != 0 && s.answer(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID, ReasonCodes: codes,
 		})
 	}

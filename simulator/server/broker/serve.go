@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
-
 	"github.com/leapslot/ota"
 )
 
@@ -18,7 +16,6 @@ import (
 type Broker struct {
 	config  Config
 	log     *slog.Logger
-	mochi   *mqtt.Server
 	count   counters
 	closing chan struct{}
 	conns   sync.WaitGroup // ServeConn
@@ -58,30 +55,13 @@ func New(c Config) (*Broker, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	b := &Broker{
-		config: c, log: log, mochi: mqtt.New(options()), closing: make(chan struct{}),
+		config: c, log: log, closing: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, strangers: map[net.Conn]struct{}{}, sessions: map[ota.Device]*session{}, subs: map[ota.Device]*sub{},
 		door:     door{limit: c.ConnectsPerMinute, seen: map[ota.Device][]time.Time{}},
 		audience: audience{all: map[*application]struct{}{}},
 		logPace:  pace{rate: LogRate, burst: LogBurst, level: LogBurst},
 	}
 	return b, nil
-}
-
-// options are what mochi's clients look up. The server they belong to is never
-// started: it has no listeners, and its event loop sweeps over sessions, retained
-// messages and wills, of which there are none.
-func options() *mqtt.Options {
-	const header = 1 + 4 + 2 + ota.MaxTopicLen + 2
-	c := mqtt.NewDefaultServerCapabilities()
-	c.MaximumClientWritesPending = 1 // a channel that is not used: see session
-	c.MaximumPacketSize = header + ota.MaxMessageLen
-	c.TopicAliasMaximum = 0
-	return &mqtt.Options{
-		Capabilities:             c,
-		ClientNetReadBufferSize:  512,
-		ClientNetWriteBufferSize: 512,
-		Logger:                   slog.New(slog.DiscardHandler), // it logs whole packets
-	}
 }
 
 // Serve accepts connections until the broker is closed (ErrClosed) or the
@@ -192,17 +172,14 @@ func (b *Broker) forget(conn net.Conn) {
 func (b *Broker) serve(s *session) {
 	defer b.leave(s)
 	defer func() {
-		// mochi decodes what a device sends. A packet that its decoder is not
+		// mochi's codec decodes what a device sends. A packet that it is not
 		// ready for must cost that device its connection and nobody else theirs.
 		if p := recover(); p != nil {
 			b.log.Error("panic while serving a device", "device", s.device.String(), "why", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
-	client := b.mochi.NewClient(s, "", s.device.String(), false)
-	defer client.Stop(nil)
-	client.Properties.ProtocolVersion = s.level
-	client.State.Keepalive = s.keepAlive
-	if _, err := s.Conn.Write(connack(codeAccepted)); err != nil || !s.established(client) {
+	s.wire = newWire(s.Conn, s, s.level, s.keepAlive)
+	if s.wire.send(connack(codeAccepted)) != nil || !s.established() {
 		return
 	}
 	b.count.connections.Add(1)
@@ -210,7 +187,7 @@ func (b *Broker) serve(s *session) {
 		_ = s.push(message{topic: ota.IdentityTopic, payload: s.first, qos: 1}) // the queue is empty
 	}
 	b.config.Sink.Online(s.device)
-	client.Read(s.handle) // its error says how the connection ended; it has ended in any case
+	s.wire.read(s.handle) // its error says how the connection ended; it has ended in any case
 }
 
 // leave gives the device's place back and tells the sink. The order is the one
@@ -220,7 +197,7 @@ func (b *Broker) leave(s *session) {
 	s.end()
 	s.writers.Wait()
 	b.endSubs(s)
-	if s.client != nil {
+	if s.up {
 		b.count.connections.Add(-1)
 		b.config.Sink.Offline(s.device)
 	}

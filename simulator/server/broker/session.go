@@ -5,33 +5,32 @@ import (
 	"sync"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/leapslot/ota"
 )
 
-// session is the connection of a device that has signed in: mochi's client, which
-// reads, decodes, encodes and writes packets, and what the platform does with them.
+// session is the connection of a device that has signed in, and what the platform
+// does with its packets.
 //
-// Messages to the device do not take mochi's way: that one takes the client's
-// lock to number a message, and holds the same lock while it writes, so that one
-// device that does not read would stop whoever publishes. Here a short queue is
-// filled under a lock that is never held over a write, and emptied by a goroutine
-// that exists only while there is something in it. An idle device costs none.
+// Messages to the device wait in a short queue, which is filled under a lock that
+// is never held over a write, so that a device that does not read stops nobody, and
+// emptied by a goroutine that exists only while there is something in it. An idle
+// device costs none.
 //
-// As a net.Conn it gives mochi first what was read behind the CONNECT.
+// As a net.Conn it gives first what was read behind the CONNECT.
 type session struct {
 	net.Conn
 	broker *Broker
 	device ota.Device
+	wire   *wire         // nil until it was admitted
 	ended  chan struct{} // closed by end
 	done   chan struct{} // closed when the sink has had the Offline
 
 	// Of the goroutine that reads.
 	level     byte     // of MQTT
 	keepAlive uint16   // seconds
-	ahead     []byte   // what mochi reads before the socket
+	ahead     []byte   // what is read before the socket
 	topics    []string // subscribed
 	first     []byte   // what the device is told of itself before anything else
 	pace      pace
@@ -40,7 +39,7 @@ type session struct {
 
 	mu      sync.Mutex
 	closed  bool
-	client  *mqtt.Client // nil until CONNACK was sent
+	up      bool // CONNACK was sent
 	queue   []message
 	bytes   int // payloads in the queue and in the writer's hand
 	writing bool
@@ -95,13 +94,13 @@ func (s *session) end() bool {
 
 // established opens the session for pushes, CONNACK being sent. It reports whether
 // the device is online now: it may have been kicked in the meantime.
-func (s *session) established(client *mqtt.Client) bool {
+func (s *session) established() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	s.client = client
+	s.up = true
 	return true
 }
 
@@ -109,14 +108,14 @@ func (s *session) established(client *mqtt.Client) bool {
 func (s *session) online() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.client != nil && !s.closed
+	return s.up && !s.closed
 }
 
 // push queues a message, or says why not. It never waits for the device.
 func (s *session) push(m message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.client == nil || s.closed {
+	if !s.up || s.closed {
 		return ErrOffline
 	}
 	if len(s.queue) >= MaxQueued*(1+s.room) || s.bytes+len(m.payload) > MaxQueuedBytes*min(1+s.room, maxRoom) {
@@ -134,7 +133,7 @@ func (s *session) push(m message) error {
 }
 
 // write sends what is queued, and ends when nothing is. It is unblocked by end,
-// and by the deadline that mochi sets for the device's keep-alive.
+// and by the deadline of the device's keep-alive.
 func (s *session) write() {
 	defer s.writers.Done()
 	for {
@@ -142,7 +141,7 @@ func (s *session) write() {
 		if !ok {
 			return
 		}
-		err := s.client.WritePacket(packets.Packet{
+		err := s.wire.write(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos},
 			TopicName:   m.topic, Payload: m.payload, PacketID: id,
 		})

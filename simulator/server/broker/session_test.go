@@ -153,6 +153,34 @@ func TestKeepAlive(t *testing.T) {
 	}
 }
 
+// The deadline is not set for each packet; all the same the last one counts, and half
+// of a packet counts for nothing.
+func TestKeepAliveCountsFromTheLastPacket(t *testing.T) {
+	for _, last := range [][]byte{nil, {0xc0}, {0x32, 5}, {0x32, 5, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCity(lamp)
+			b := newBroker(t, c)
+			defer b.Close()
+			conn := knock(t, b, lamp, 60)
+			begin := time.Now()
+			for range 7 {
+				time.Sleep(time.Second) // less than a sixteenth of the keep-alive
+				conn.Write([]byte{0xc0, 0})
+				readFull(conn, make([]byte, 2))
+				begin = time.Now()
+			}
+			if last != nil {
+				time.Sleep(86 * time.Second)
+				conn.Write(last)
+			}
+			conn.Read(make([]byte, 1))
+			if got := time.Since(begin); got != 90*time.Second {
+				t.Errorf("after % x: dropped after %v, want 90 s", last, got)
+			}
+		})
+	}
+}
+
 // A device that does not read delays neither the caller of Push nor others; its
 // queue is bounded, and the caller is told.
 func TestSlowDevice(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	mqtt "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"github.com/leapslot/ota"
@@ -17,23 +16,21 @@ import (
 // to say.
 var errEnd = errors.New("the connection ends")
 
-// handle deals with a packet that mochi has read and decoded; an error ends the
-// connection. mochi's own handling of packets, with its routing, subscriptions
-// and access check, is never entered.
-func (s *session) handle(cl *mqtt.Client, pk packets.Packet) error {
+// handle deals with a packet; an error ends the connection.
+func (s *session) handle(pk *packets.Packet) error {
 	ok := false
 	switch pk.FixedHeader.Type {
 	case packets.Publish:
-		ok = s.publish(cl, &pk)
+		ok = s.publish(pk)
 	case packets.Puback:
 		s.broker.count.acked.Add(1)
 		ok = true
 	case packets.Pingreq:
-		ok = answer(cl, packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}})
+		ok = s.answer(packets.Packet{FixedHeader: packets.FixedHeader{Type: packets.Pingresp}})
 	case packets.Subscribe:
-		ok = s.subscribe(cl, &pk)
+		ok = s.subscribe(pk)
 	case packets.Unsubscribe:
-		ok = s.unsubscribe(cl, &pk)
+		ok = s.unsubscribe(pk)
 	case packets.Disconnect:
 	default: // a second CONNECT, QoS 2, MQTT 5, or what only a server sends
 		s.broker.warn("connection ended", "device", s.device.String(), "why", fmt.Sprintf("it sent a packet of type %d", pk.FixedHeader.Type))
@@ -45,14 +42,14 @@ func (s *session) handle(cl *mqtt.Client, pk packets.Packet) error {
 }
 
 // answer writes a packet to the device that has just sent one, and may wait for
-// it. The writer of the queue takes turns with it inside of mochi.
-func answer(cl *mqtt.Client, pk packets.Packet) bool { return cl.WritePacket(pk) == nil }
+// it. The writer of the queue takes turns with it.
+func (s *session) answer(pk packets.Packet) bool { return s.wire.write(pk) == nil }
 
 // publish deals with a message from the device: false ends the connection. MQTT
 // 3.1.1 knows no refusal of a message; one that is not allowed is dropped when
 // its QoS is 0, and otherwise ends the connection in place of a PUBACK that would
 // be a lie.
-func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
+func (s *session) publish(pk *packets.Packet) bool {
 	qos := pk.FixedHeader.Qos
 	if qos > 1 || qos == 1 && pk.PacketID == 0 || pk.TopicName == "" || strings.ContainsAny(pk.TopicName, "+#\x00") {
 		s.deny("publish", pk.TopicName, "QoS 2, no packet id, or no topic name")
@@ -63,7 +60,7 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 	own := !ok && s.owns(pk.TopicName)
 	if !own {
 		if u := s.publisher(kind, d, pk); u != nil {
-			return s.subPublish(cl, u, kind, pk)
+			return s.subPublish(u, kind, pk)
 		}
 	}
 	if !s.wait(&s.pace) {
@@ -75,7 +72,7 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 		return qos == 0
 	case ok && d == s.device && kind.Session() && s.broker.config.Gateways != nil:
 		count.uplinks.Add(1)
-		if !s.combine(cl, kind, pk.Payload) {
+		if !s.combine(kind, pk.Payload) {
 			return false
 		}
 	case ok && d == s.device && kind.Up():
@@ -90,17 +87,7 @@ func (s *session) publish(cl *mqtt.Client, pk *packets.Packet) bool {
 	if qos == 0 {
 		return true
 	}
-	return s.puback(cl, pk.PacketID)
-}
-
-// puback is answer for the packet that there are most of, without the encoder for
-// packets of every kind. The lock is the one that mochi's writers take turns
-// with.
-func (s *session) puback(cl *mqtt.Client, id uint16) bool {
-	cl.Lock()
-	defer cl.Unlock()
-	_, err := s.Conn.Write([]byte{packets.Puback << 4, 2, byte(id >> 8), byte(id)})
-	return err == nil
+	return s.wire.puback(pk.PacketID) == nil
 }
 
 // wait holds the connection while the device is above its rate; false when the
@@ -124,7 +111,7 @@ func (s *session) wait(p *pace) bool {
 // suback128 is what SUBACK answers for a filter that is refused.
 const suback128 = 0x80
 
-func (s *session) subscribe(cl *mqtt.Client, pk *packets.Packet) bool {
+func (s *session) subscribe(pk *packets.Packet) bool {
 	if pk.PacketID == 0 || len(pk.Filters) == 0 {
 		return false
 	}
@@ -135,7 +122,7 @@ func (s *session) subscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 			codes[i] = suback128
 		}
 	}
-	return answer(cl, packets.Packet{
+	return s.answer(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Suback}, PacketID: pk.PacketID, ReasonCodes: codes,
 	})
 }
@@ -172,7 +159,7 @@ func (s *session) topicsOf(filter string) *[]string {
 	return nil
 }
 
-func (s *session) unsubscribe(cl *mqtt.Client, pk *packets.Packet) bool {
+func (s *session) unsubscribe(pk *packets.Packet) bool {
 	if pk.PacketID == 0 || len(pk.Filters) == 0 {
 		return false
 	}
@@ -181,7 +168,7 @@ func (s *session) unsubscribe(cl *mqtt.Client, pk *packets.Packet) bool {
 			*topics = slices.DeleteFunc(*topics, func(t string) bool { return t == f.Filter })
 		}
 	}
-	return answer(cl, packets.Packet{
+	return s.answer(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Unsuback}, PacketID: pk.PacketID,
 	})
 }

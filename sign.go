@@ -77,12 +77,22 @@ type Login struct {
 	Password string
 }
 
-// Credentials are what a device signs in with. Method "" is hmacsha256 here
-// (and hmacmd5 when absent on the wire); Timestamp "" is [SDKTimestamp];
-// ClientID "" is "productKey.deviceName".
+// Signer knows a device's secret and does not tell it: a TPM or a token that
+// signs inside.
+type Signer interface {
+	// HMAC gives the raw HMAC of content (protocol section 1; less than a
+	// kilobyte) under the device's secret, with the hash of the credentials'
+	// Method: 32 bytes for hmacsha256. It is called for every attempt to connect.
+	HMAC(content []byte) ([]byte, error)
+}
+
+// Credentials are what a device signs in with: either Secret or Signer. Method
+// "" is hmacsha256 here (and hmacmd5 when absent on the wire); Timestamp "" is
+// [SDKTimestamp]; ClientID "" is "productKey.deviceName".
 type Credentials struct {
 	Device    Device
 	Secret    string
+	Signer    Signer // where the secret is when it is not in memory
 	ClientID  string
 	Method    HMACMethod
 	Timestamp string
@@ -91,11 +101,15 @@ type Credentials struct {
 
 // Login makes the three fields of CONNECT. Every attempt to connect wants one
 // of its own, because it may be signed elsewhere (a TPM) or with a new time.
+// The error of a Signer is wrapped.
 func (c Credentials) Login() (Login, error) {
 	if err := c.Device.Validate(); err != nil {
 		return Login{}, err
 	}
-	if c.Secret == "" || len(c.Secret) > maxSecretLen {
+	switch {
+	case c.Signer != nil && c.Secret != "":
+		return Login{}, errors.New("there are both a device secret and a signer that knows it: one of them must go")
+	case c.Signer == nil && (c.Secret == "" || len(c.Secret) > maxSecretLen):
 		return Login{}, fmt.Errorf("the device secret is empty or longer than %d characters", maxSecretLen)
 	}
 	if c.Method == "" {
@@ -116,8 +130,31 @@ func (c Credentials) Login() (Login, error) {
 	if err := id.check(); err != nil {
 		return Login{}, err
 	}
-	password, err := c.Method.Sign(c.Secret, id.content(c.Device))
-	return Login{ClientID: id.String(), Username: c.Device.Name + "&" + c.Device.ProductKey, Password: password}, err
+	password, err := c.password(id.content(c.Device))
+	if err != nil {
+		return Login{}, err
+	}
+	return Login{ClientID: id.String(), Username: c.Device.Name + "&" + c.Device.ProductKey, Password: password}, nil
+}
+
+// password signs the content, in memory or where the secret is.
+func (c Credentials) password(content string) (string, error) {
+	if c.Signer == nil {
+		return c.Method.Sign(c.Secret, content)
+	}
+	h, err := c.Method.hash()
+	if err != nil {
+		return "", err
+	}
+	mac, err := c.Signer.HMAC([]byte(content))
+	if err != nil {
+		return "", fmt.Errorf("the device secret's signer: %w", err)
+	}
+	// The wrong hash would be refused by the cloud, as if the secret were wrong.
+	if want := h().Size(); len(mac) != want {
+		return "", fmt.Errorf("the device secret's signer gave %d bytes, %s has %d: set the sign method that it signs with", len(mac), c.Method, want)
+	}
+	return hex.EncodeToString(mac), nil
 }
 
 // ClientID is an MQTT client id taken apart: id|name=value,...|

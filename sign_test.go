@@ -1,6 +1,7 @@
 package ota
 
 import (
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -75,6 +76,58 @@ func TestLogin(t *testing.T) {
 	}
 	if _, err := (Credentials{Device: Device{"a/b", "c"}, Secret: "s"}).Login(); err == nil {
 		t.Error("a slash in the product key was taken")
+	}
+}
+
+// hidden is a secret that signs and is not seen.
+type hidden struct {
+	method HMACMethod
+	err    error
+}
+
+func (h hidden) HMAC(content []byte) ([]byte, error) {
+	text, err := h.method.Sign("s1", string(content))
+	if err != nil {
+		return nil, err
+	}
+	mac, err := hex.DecodeString(text)
+	return mac, errors.Join(err, h.err)
+}
+
+// A signer's sign-in is the one that the secret in memory makes.
+func TestLoginSigner(t *testing.T) {
+	d := Device{"a1pk", "gateway-1"}
+	for _, method := range []HMACMethod{"", HMACMD5, HMACSHA1, HMACSHA256} {
+		known := Credentials{Device: d, Secret: "s1", Method: method, TLS: true}
+		want, err := known.Login()
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := hidden{method: method}
+		if method == "" {
+			by.method = HMACSHA256
+		}
+		known.Secret, known.Signer = "", by
+		if got, err := known.Login(); err != nil || got != want {
+			t.Errorf("%q: %+v, %v, want %+v", method, got, err, want)
+		}
+	}
+	locked := errors.New("locked")
+	for _, c := range []struct {
+		what, says string
+		Credentials
+	}{
+		{"both", "one of them must go", Credentials{Device: d, Secret: "s1", Signer: hidden{method: HMACSHA256}}},
+		{"another hash", "gave 16 bytes, hmacsha256 has 32", Credentials{Device: d, Signer: hidden{method: HMACMD5}}},
+		{"its error", "locked", Credentials{Device: d, Signer: hidden{HMACSHA256, locked}}},
+	} {
+		l, err := c.Login()
+		if err == nil || !strings.Contains(err.Error(), c.says) || l != (Login{}) {
+			t.Errorf("%s: %+v, %v, want %q", c.what, l, err, c.says)
+		}
+	}
+	if _, err := (Credentials{Device: d, Signer: hidden{HMACSHA256, locked}}).Login(); !errors.Is(err, locked) {
+		t.Errorf("the signer's error is not wrapped: %v", err)
 	}
 }
 

@@ -64,7 +64,7 @@ func parseAddress(raw string) (address, error) {
 // tlsConfig makes the TLS part of the configuration, nil for a plain URL.
 func tlsConfig(cfg Config, to address) (*tls.Config, error) {
 	if !to.tls {
-		if cfg.CA != nil || cfg.ClientCert != nil || cfg.ClientKey != nil {
+		if cfg.CA != nil || cfg.ClientCert != nil || cfg.ClientKey != nil || cfg.ClientSigner != nil {
 			return nil, errors.New("a CA or a client certificate is configured, but the cloud URL is not encrypted: use mqtts:// or wss://, or leave them out")
 		}
 		return nil, nil
@@ -76,12 +76,12 @@ func tlsConfig(cfg Config, to address) (*tls.Config, error) {
 			return nil, errors.New("the CA file has no certificate in it: it must be PEM, with BEGIN CERTIFICATE")
 		}
 	}
-	if cfg.ClientCert != nil || cfg.ClientKey != nil {
-		pair, err := tls.X509KeyPair(cfg.ClientCert, cfg.ClientKey)
+	if cfg.ClientCert != nil || cfg.ClientKey != nil || cfg.ClientSigner != nil {
+		cert, err := clientCertificate(cfg)
 		if err != nil {
-			return nil, fmt.Errorf("the client certificate and its key: %w (both must be PEM, and belong together)", err)
+			return nil, err
 		}
-		c.Certificates = []tls.Certificate{pair}
+		c.Certificates = []tls.Certificate{cert}
 	}
 	return c, nil
 }

@@ -17,6 +17,7 @@ package link
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,11 +71,15 @@ type Config struct {
 	Credentials ota.Credentials // TLS is set by the link
 	Sign        Signer          // nil is Credentials.Login, with the secret in memory
 	CA          []byte          // PEM; nil is the system's list. Only with mqtts and wss, like the next two
-	ClientCert  []byte          // PEM, together with ClientKey
-	ClientKey   []byte
-	Proxy       string        // "" or "direct" none, "environment" as HTTPS_PROXY and NO_PROXY say, or http:// or socks5://[user:password@]host:port
-	KeepAlive   time.Duration // 0 is DefaultKeepAlive
-	Log         *slog.Logger  // nil is silent
+	ClientCert  []byte          // PEM, the device's certificate first; together with ClientKey or ClientSigner
+	ClientKey   []byte          // PEM
+	Proxy       string          // "" or "direct" none, "environment" as HTTPS_PROXY and NO_PROXY say, or http:// or socks5://[user:password@]host:port
+	KeepAlive   time.Duration   // 0 is DefaultKeepAlive
+	Log         *slog.Logger    // nil is silent
+
+	// ClientSigner is the private key of ClientCert where that is not a file: in
+	// a TPM or a token, which signs the TLS handshakes.
+	ClientSigner crypto.Signer
 
 	// Now is the time that certificates are checked at; nil is time.Now. A
 	// device without a clock gives the time of its build instead of 1970 (K1).
@@ -104,7 +109,7 @@ type Link struct {
 }
 
 // New checks the configuration; the error says which value is wrong and what to
-// do. It opens no connection.
+// do. It opens no connection, and signs once to see that it can.
 func New(cfg Config) (*Link, error) {
 	to, err := parseAddress(cfg.URL)
 	if err != nil {

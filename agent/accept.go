@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/verify"
 )
 
 // archiveOverhead is the part of an image that an archive of it may be larger by.
@@ -43,7 +45,8 @@ func (a *Agent) countTry(n ota.Notice) error {
 
 // trust is the policy's word on what was announced.
 func (a *Agent) trust(_ context.Context, u *Update) error {
-	return a.cfg.Trust.Check(&u.Notice)
+	_, err := a.cfg.Trust.Check(&u.Notice, verify.Device{Now: time.Now()})
+	return err
 }
 
 // room finds what would make the writing fail before a byte is written: a slot

@@ -12,6 +12,7 @@ import (
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/agent/fetch"
 	"github.com/leapslot/ota/platform"
+	"github.com/leapslot/ota/verify"
 )
 
 // Defaults and bounds of a [Config].
@@ -62,7 +63,7 @@ type Spool interface {
 // Policy says whether a notice may be acted on, before anything of it is
 // fetched. *verify.Trust is the real one.
 type Policy interface {
-	Check(n *ota.Notice) error
+	Check(n *ota.Notice, d verify.Device) (verify.Grant, error)
 }
 
 // Module is an upgradable part of the device (P8).

@@ -87,7 +87,7 @@ func firmware(ctx context.Context, stateDir string) error {
 
 	// Whom to trust: with the product's secure upgrade on, the public key that
 	// the console shows.
-	keys, err := verify.LoadPublicKeys(stateDir + "/keys")
+	keys, err := verify.LoadPublicKeys(stateDir+"/keys", verify.KeyOptions{})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/verify"
 )
 
 // T1, T11: what the policy refuses is not fetched.
@@ -23,7 +24,9 @@ func TestT1RefusedByThePolicy(t *testing.T) {
 
 type noPolicy struct{}
 
-func (noPolicy) Check(*ota.Notice) error { return errors.New("no signature") }
+func (noPolicy) Check(*ota.Notice, verify.Device) (verify.Grant, error) {
+	return verify.Grant{}, errors.New("no signature")
+}
 
 func TestI1HostilePatch(t *testing.T) {
 	img := edited("NEW")

@@ -30,13 +30,36 @@ type Key struct {
 	RSA  *rsa.PublicKey
 }
 
+// KeySet is the keys of a device. Its zero value has none.
+type KeySet struct {
+	// Keys are those that packages may be signed with.
+	Keys []Key
+	// ListVersion is the version of the key list that said so, 0 without one.
+	// The caller remembers the highest, durably, for KeyOptions.
+	ListVersion uint64
+}
+
+// KeyOptions say how a directory of keys is read. The zero value is right for a
+// device that has never seen a key list.
+type KeyOptions struct {
+	// ListVersion is the highest version of a key list that this device has
+	// used: an older one is refused, and so is the lack of one.
+	ListVersion uint64
+	// ListThreshold is how many of the directory's keys must have signed the
+	// list; 0 means 1.
+	ListThreshold int
+	// AllowTestKeys lets the keys in this project's testdata pass. It is for
+	// tests and checks by hand, never for a device.
+	AllowTestKeys bool
+}
+
 // LoadPublicKeys reads all files in the directory dir whose names end in .pem.
 // One that cannot be used is an error, and so is a directory without any: keys
 // that silently do not count are worse than none. Symbolic links are followed.
-func LoadPublicKeys(dir string) ([]Key, error) {
+func LoadPublicKeys(dir string, _ KeyOptions) (KeySet, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+		return KeySet{}, fmt.Errorf("keys: %w", err)
 	}
 	var keys []Key
 	for _, e := range entries {
@@ -44,18 +67,18 @@ func LoadPublicKeys(dir string) ([]Key, error) {
 			continue
 		}
 		if len(keys) == MaxKeys {
-			return nil, fmt.Errorf("keys: more than %d in %s (remove those that are not in use)", MaxKeys, dir)
+			return KeySet{}, fmt.Errorf("keys: more than %d in %s (remove those that are not in use)", MaxKeys, dir)
 		}
 		key, err := loadKey(filepath.Join(dir, e.Name()))
 		if err != nil {
-			return nil, fmt.Errorf("key %s: %w", filepath.Join(dir, e.Name()), err)
+			return KeySet{}, fmt.Errorf("key %s: %w", filepath.Join(dir, e.Name()), err)
 		}
 		keys = append(keys, Key{Name: e.Name(), RSA: key})
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("keys: no file named *%s in %s (put the product's public key there)", keySuffix, dir)
+		return KeySet{}, fmt.Errorf("keys: no file named *%s in %s (put the product's public key there)", keySuffix, dir)
 	}
-	return keys, nil
+	return KeySet{Keys: keys}, nil
 }
 
 func loadKey(path string) (*rsa.PublicKey, error) {

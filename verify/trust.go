@@ -29,13 +29,14 @@ type Trust struct {
 	// Require is what every notice must carry.
 	Require Requirement
 	// Keys are those of which one must have signed.
-	Keys []Key
+	Keys KeySet
 }
 
 // NewTrust makes a policy, and refuses one that could never say yes, or that
 // says it where it should not.
-func NewTrust(require Requirement, keys []Key) (*Trust, error) {
-	t := &Trust{Require: require, Keys: keys}
+func NewTrust(require Requirement, set KeySet) (*Trust, error) {
+	t := &Trust{Require: require, Keys: set}
+	keys := set.Keys
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
@@ -62,7 +63,7 @@ func (t *Trust) usable() error {
 	case RequireDigest:
 		return nil
 	case RequireDigestSign:
-		if len(t.Keys) == 0 {
+		if len(t.Keys.Keys) == 0 {
 			return errors.New("trust: digestsign is required and there are no keys to check it with (set [trust] keys)")
 		}
 		return nil
@@ -74,7 +75,11 @@ func (t *Trust) usable() error {
 
 // Check returns nil when the notice may be acted on. A digestsign that is there
 // and can be checked must be right even where none is required.
-func (t *Trust) Check(n *ota.Notice) error {
+func (t *Trust) Check(n *ota.Notice, d Device) (Grant, error) {
+	return Grant{}, t.check(n)
+}
+
+func (t *Trust) check(n *ota.Notice) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func (t *Trust) Check(n *ota.Notice) error {
 	if n.DigestSign == "" && t.Require == RequireDigestSign {
 		return errors.New("trust: the package is not signed (it has no digestsign), and this device wants it to be")
 	}
-	if n.DigestSign == "" || len(t.Keys) == 0 {
+	if n.DigestSign == "" || len(t.Keys.Keys) == 0 {
 		return nil
 	}
 	if len(digests) > 1 {
@@ -104,7 +109,7 @@ func (t *Trust) Check(n *ota.Notice) error {
 // signed returns nil when one of the keys has signed the digest.
 func (t *Trust) signed(n *ota.Notice, digest []byte) error {
 	var why []string
-	for _, k := range t.Keys {
+	for _, k := range t.Keys.Keys {
 		err := VerifyDigestSign(k.RSA, n.SignMethod, digest, n.DigestSign)
 		if err == nil {
 			return nil

@@ -36,7 +36,7 @@ func trust(t testing.TB, require Requirement, keys ...*rsa.PublicKey) *Trust {
 	for i, k := range keys {
 		named = append(named, Key{Name: fmt.Sprintf("%d.pem", i), RSA: k})
 	}
-	tr, err := NewTrust(require, named)
+	tr, err := NewTrust(require, KeySet{Keys: named})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,13 +83,13 @@ func TestTrust(t *testing.T) {
 			if c.change != nil {
 				c.change(n)
 			}
-			err := c.trust.Check(n)
+			_, err := c.trust.Check(n, Device{})
 			if (err == nil) != (c.why == "") || err != nil && !strings.Contains(err.Error(), c.why) {
 				t.Errorf("%s, %s: %v, want %q", c.name, method, err, c.why)
 			}
 		}
 	}
-	if trust(t, RequireDigest).Check(nil) == nil {
+	if _, err := trust(t, RequireDigest).Check(nil, Device{}); err == nil {
 		t.Error("no notice: accepted")
 	}
 }
@@ -110,7 +110,7 @@ func TestNewTrustRefuses(t *testing.T) {
 		"T13 many keys":         {RequireDigest, make([]Key, MaxKeys+1), "at most"},
 		"a key that is none":    {RequireDigest, []Key{{Name: "a.pem"}}, "a.pem"},
 	} {
-		if _, err := NewTrust(c.require, c.keys); err == nil || !strings.Contains(err.Error(), c.why) {
+		if _, err := NewTrust(c.require, KeySet{Keys: c.keys}); err == nil || !strings.Contains(err.Error(), c.why) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -181,8 +181,8 @@ func TestLoadPublicKeys(t *testing.T) {
 	}
 	refused := func(why string) {
 		t.Helper()
-		if keys, err := LoadPublicKeys(dir); err == nil || !strings.Contains(err.Error(), why) {
-			t.Errorf("%d keys, %v, want an error with %q", len(keys), err, why)
+		if keys, err := LoadPublicKeys(dir, KeyOptions{}); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%d keys, %v, want an error with %q", len(keys.Keys), err, why)
 		}
 	}
 	put("README", []byte("no key"))
@@ -196,8 +196,8 @@ func TestLoadPublicKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	put("a.pem", read(t, "pub.pem"))
-	keys, err := LoadPublicKeys(dir)
-	if err != nil || len(keys) != 2 || keys[0].Name != "a.pem" || keys[1].Name != "b.pem" || !keys[1].RSA.Equal(testKey().Public()) {
+	keys, err := LoadPublicKeys(dir, KeyOptions{})
+	if err != nil || len(keys.Keys) != 2 || keys.Keys[0].Name != "a.pem" || keys.Keys[1].Name != "b.pem" || !keys.Keys[1].RSA.Equal(testKey().Public()) {
 		t.Fatalf("%v, %v", keys, err)
 	}
 	put("c.pem", []byte("garbage"))
@@ -214,7 +214,7 @@ func TestLoadPublicKeys(t *testing.T) {
 		put(fmt.Sprintf("many%d.pem", i), read(t, "pub.pem"))
 	}
 	refused("more than")
-	if _, err := LoadPublicKeys(filepath.Join(dir, "none")); err == nil {
+	if _, err := LoadPublicKeys(filepath.Join(dir, "none"), KeyOptions{}); err == nil {
 		t.Error("no directory: loaded")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/agent/fetch"
+	"github.com/leapslot/ota/verify"
 )
 
 // Defaults and bounds of a [Config].
@@ -56,7 +57,7 @@ type Blocks interface {
 // Policy says whether a notice may be acted on, before anything of it is fetched.
 // *verify.Trust is the real one.
 type Policy interface {
-	Check(n *ota.Notice) error
+	Check(n *ota.Notice, d verify.Device) (verify.Grant, error)
 }
 
 // Device is one behind the gateway.

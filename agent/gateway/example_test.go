@@ -41,7 +41,7 @@ func subDevices(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	trust, err := verify.NewTrust(verify.RequireDigest, nil)
+	trust, err := verify.NewTrust(verify.RequireDigest, verify.KeySet{})
 	if err != nil {
 		return err
 	}

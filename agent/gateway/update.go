@@ -10,6 +10,7 @@ import (
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/platform/durable"
+	"github.com/leapslot/ota/verify"
 )
 
 const (
@@ -248,7 +249,10 @@ func (w *walk) accept(context.Context) error {
 	return nil
 }
 
-func (w *walk) trust(context.Context) error { return w.g.cfg.Trust.Check(&w.u.Notice) }
+func (w *walk) trust(context.Context) error {
+	_, err := w.g.cfg.Trust.Check(&w.u.Notice, verify.Device{Product: w.s.Device.ProductKey, Now: time.Now()})
+	return err
+}
 
 // install hands the package over. An installer that a power cut has interrupted may
 // have come to its end: then the sub-device says so.

@@ -42,7 +42,7 @@ func assemble(s *settings, b build, log *slog.Logger) (*parts, error) {
 	if p.fetch, err = newFetch(s, b); err != nil {
 		return nil, err
 	}
-	if p.trust, err = newTrust(s.Trust); err != nil {
+	if p.trust, err = newTrust(s.Trust, verify.KeyOptions{}); err != nil {
 		return nil, err
 	}
 	p.subs, err = newSubs(p, log)
@@ -148,11 +148,11 @@ func newFetch(s *settings, b build) (*fetch.Client, error) {
 	return c, nil
 }
 
-func newTrust(t trustConfig) (*verify.Trust, error) {
-	var keys []verify.Key
+func newTrust(t trustConfig, opt verify.KeyOptions) (*verify.Trust, error) {
+	var keys verify.KeySet
 	if t.Keys != "" {
 		var err error
-		if keys, err = verify.LoadPublicKeys(t.Keys); err != nil {
+		if keys, err = verify.LoadPublicKeys(t.Keys, opt); err != nil {
 			return nil, exitf(exitConfig, "trust.keys", "%w (every .pem there must be a public key of the product)", err)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/leapslot/ota/verify"
 )
 
 // secret looks at the device's secret, which nobody else should read.
@@ -28,14 +30,14 @@ func (d *doctor) secret() {
 }
 
 func (d *doctor) keys() {
-	t, err := newTrust(d.set.Trust)
+	t, err := newTrust(d.set.Trust, verify.KeyOptions{})
 	switch {
 	case err != nil:
 		d.failed("keys", "", err)
-	case len(t.Keys) == 0:
+	case len(t.Keys.Keys) == 0:
 		d.add("keys", "warn", "set [trust] keys, and switch on secure upgrade in the cloud", "none: whoever speaks for the cloud can install anything")
 	default:
-		d.ok("keys", "%s, required is %s", plural(len(t.Keys), "key"), t.Require)
+		d.ok("keys", "%s, required is %s", plural(len(t.Keys.Keys), "key"), t.Require)
 	}
 }
 

@@ -84,7 +84,7 @@ another process, 77 no permission, 78 configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), newKeyCommand(), man.NewCommand("otasim"))
+	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), newKeyCommand(), newVersionCommand(), man.NewCommand("otasim"))
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 
 	"modernc.org/sqlite" // also the database/sql driver "sqlite"
@@ -55,6 +56,7 @@ func (s *SQLite) open(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
+	private(path)
 	if s.write, err = sql.Open("sqlite", dsn(path, "")); err != nil {
 		return err
 	}
@@ -86,6 +88,14 @@ func (s *SQLite) open(ctx context.Context, path string) (err error) {
 	return nil
 }
 
+// private makes the file, if it is not there, for nobody else to read: SQLite's own
+// files beside it take its mode. Where that fails SQLite fails too, and says why.
+func private(path string) {
+	if f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600); err == nil {
+		f.Close()
+	}
+}
+
 // dsn names the file as a URI, in which a path may hold any character.
 func dsn(path, more string) string {
 	u := url.URL{Path: path}
@@ -93,7 +103,8 @@ func dsn(path, more string) string {
 		u.EscapedPath(), busyTimeout, cacheKiB, more)
 }
 
-// Close closes the database. What was committed is there, closed or not.
+// Close closes the database and leaves all of it in one file. What was committed is
+// there, closed or not.
 func (s *SQLite) Close() error {
 	if s.closed {
 		return nil
@@ -107,6 +118,8 @@ func (s *SQLite) Close() error {
 		errs = append(errs, s.side.Close())
 	}
 	if s.conn != nil {
+		// Left to the close it would not happen: the statements hold the connection.
+		_, _ = s.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
 		errs = append(errs, s.conn.Close())
 	}
 	if s.write != nil {

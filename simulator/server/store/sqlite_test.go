@@ -457,3 +457,25 @@ func BenchmarkMillion(b *testing.B) {
 		w.store.Close()
 	}
 }
+
+// A database that was closed is one file, which nobody else may read.
+func TestClosedIsOneFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ota.db")
+	s, err := OpenSQLite(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(path + "-wal"); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Errorf("the log of an open database: %v, %v", fi, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 || fi.Size() == 0 {
+		t.Errorf("the database: %v, %v", fi, err)
+	}
+	if fi, err := os.Stat(path + "-wal"); err == nil && fi.Size() > 0 {
+		t.Errorf("%d bytes are left in the log", fi.Size())
+	}
+}

@@ -37,6 +37,9 @@ func (a *Agent) canFetch(n ota.Notice) error {
 }
 
 func (a *Agent) countTry(n ota.Notice) error {
+	if a.rec.condemned(n) {
+		return fmt.Errorf("version %s was marked bad on this device: make a new version", n.Version)
+	}
 	if tries := a.rec.count(n); tries > a.cfg.Attempts {
 		return fmt.Errorf("version %s failed here %d times, the bound is %d: make a new version", n.Version, tries-1, a.cfg.Attempts)
 	}

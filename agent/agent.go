@@ -44,14 +44,24 @@ type Agent struct {
 	nextID  int64
 	meter   meter
 	errands chan errand
+	wake    chan struct{} // somebody has ordered something
+	ended   chan struct{} // closed when Run returns
 
-	checkpointBytes int64 // the constant; smaller in tests that cut at each of them
+	checkpointBytes int64         // the constant; smaller in tests that cut at each of them
+	laterPause      time.Duration // the same
+
+	boot sync.Mutex // held while the boot loader is told something
 
 	mu      sync.Mutex // guards what follows
 	status  Status
 	history []Result
 	cancel  context.CancelCauseFunc // of the stage that is being walked; nil when it cannot be cancelled
-	wish    bool                    // Cancel was called between two stages
+	wish    bool                    // Cancel was called
+	orders  []*order                // not begun yet
+	word    error                   // of a person about the system on trial
+	gate    context.CancelCauseFunc // ends the wait for that system's health; nil while nobody waits
+	leaving string                  // why the running system, which failed on trial, is being left
+	changed chan struct{}           // closed when status changes
 }
 
 // New reads the record and finds out which slot runs. It fails when the
@@ -63,7 +73,9 @@ func New(cfg Config) (*Agent, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
-	a := &Agent{cfg: cfg, versions: map[string]string{}, nextID: firstMessageID(), errands: make(chan errand), checkpointBytes: checkpointBytes}
+	a := &Agent{cfg: cfg, versions: map[string]string{}, nextID: firstMessageID(), errands: make(chan errand),
+		wake: make(chan struct{}, 1), ended: make(chan struct{}), changed: make(chan struct{}),
+		checkpointBytes: checkpointBytes, laterPause: laterPause}
 	for _, m := range cfg.Modules {
 		if m.system() {
 			a.system = m
@@ -106,6 +118,7 @@ func (a *Agent) load() error {
 // what callers ask, until ctx ends (nil), the machine restarts ([ErrReboot]) or
 // the agent cannot go on.
 func (a *Agent) Run(ctx context.Context) error {
+	defer close(a.ended)
 	a.readVersions(ctx)
 	if err := a.resume(); err != nil {
 		return err
@@ -144,6 +157,8 @@ func (a *Agent) wait(ctx context.Context) error {
 	case e := <-a.errands:
 		e.do(ctx)
 		close(e.done)
+	case <-a.wake:
+		a.obey()
 	case <-retry:
 	}
 	return nil
@@ -155,6 +170,7 @@ func (a *Agent) take(ev ota.Event) {
 	case 0:
 		a.online = true
 		a.informAll()
+		a.publish()
 	case ota.TopicUpgrade, ota.TopicGetReply:
 		n, _, err := ota.DecodeNotice(ev.Payload)
 		switch {
@@ -225,7 +241,7 @@ func (a *Agent) skipInstalled() {
 // next takes the notice to act on from the queue, once the cloud has all that
 // it is owed: a result that came later would be taken for that of the new update.
 func (a *Agent) next() (n ota.Notice, ok bool) {
-	if len(a.rec.Owed) > 0 || len(a.queue) == 0 {
+	if len(a.rec.Owed) > 0 || len(a.queue) == 0 || a.rec.Paused || a.rec.Update != nil {
 		return n, false
 	}
 	n, a.queue = a.queue[0], a.queue[1:]
@@ -244,6 +260,9 @@ func (a *Agent) begin(n ota.Notice) {
 		u.Kept, _ = f.Version() // a link that cannot be read leads nowhere: there is nothing to return to
 	}
 	a.meter = meter{}
+	a.mu.Lock()
+	a.wish, a.word = false, nil // what came too late for the update before
+	a.mu.Unlock()
 	if err := a.save(); err != nil {
 		a.rec.Update.Fail = &Failure{ota.StepUpgradeFailed, err.Error()}
 		a.rec.Update.Stage = Report

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/leapslot/ota"
@@ -15,7 +14,7 @@ func (a *Agent) switchSlot(_ context.Context, u *Update) error {
 	if a.running.Name() == u.Target {
 		return nil
 	}
-	if err := a.cfg.Boot.Try(u.Target); err != nil {
+	if err := a.tryBoot(u.Target); err != nil {
 		return fmt.Errorf("the boot loader cannot be told to try slot %s: %w", u.Target, err)
 	}
 	return nil
@@ -43,37 +42,25 @@ func (a *Agent) restart(ctx context.Context) error {
 	return ErrReboot
 }
 
-// prove finds out whether the system on trial is well. First of all it must be
-// the one that was installed.
-func (a *Agent) prove(ctx context.Context, u *Update) error {
-	if a.running.Name() != u.Target {
-		return fmt.Errorf("slot %s did not stay: the boot loader came back to slot %s", u.Target, a.running.Name())
-	}
-	if a.system.ReadVersion != nil && a.versions[a.system.Name] != u.Notice.Version {
-		return fmt.Errorf("the new system says that it is version %q, announced was %s", a.versions[a.system.Name], u.Notice.Version)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, a.cfg.HealthTimeout, errUnhealthy)
-	defer cancel()
-	if a.cfg.Health != nil {
-		if err := a.cfg.Health(ctx); err != nil {
-			return fmt.Errorf("the new system is not healthy: %w", err)
-		}
-	}
-	for a.cfg.HealthCloud && !a.online {
-		select {
-		case ev := <-a.cfg.Cloud.Events():
-			a.take(ev)
-		case <-ctx.Done():
-			return fmt.Errorf("the new system did not reach the cloud within %v", a.cfg.HealthTimeout)
-		}
-	}
-	return nil
+// tryBoot and keepBoot are the boot loader's verbs, for one caller at a time:
+// MarkGood calls it too.
+func (a *Agent) tryBoot(slot string) error {
+	a.boot.Lock()
+	defer a.boot.Unlock()
+	return a.cfg.Boot.Try(slot)
 }
 
-var errUnhealthy = errors.New("the time for the health check is up")
+func (a *Agent) keepBoot() error {
+	a.boot.Lock()
+	defer a.boot.Unlock()
+	return a.cfg.Boot.Keep()
+}
 
-func (a *Agent) keep(context.Context, *Update) error {
-	if err := a.cfg.Boot.Keep(); err != nil {
+func (a *Agent) keep(_ context.Context, u *Update) error {
+	if err := a.refused(u); err != nil {
+		return err // the last moment at which a person's word can come
+	}
+	if err := a.keepBoot(); err != nil {
 		return fmt.Errorf("the boot loader cannot be told to keep slot %s: %w", a.running.Name(), err)
 	}
 	return nil
@@ -82,7 +69,7 @@ func (a *Agent) keep(context.Context, *Update) error {
 // leave gives up what is left of the trial. When even that fails the way goes
 // on all the same: the boot loader's counter leads back.
 func (a *Agent) leave(_ context.Context, u *Update) error {
-	return a.cfg.Boot.Try(u.Kept)
+	return a.tryBoot(u.Kept)
 }
 
 // comeBack restarts the machine until the kept system runs.
@@ -93,7 +80,7 @@ func (a *Agent) comeBack(ctx context.Context, u *Update) error {
 	return a.restart(ctx)
 }
 
-func (a *Agent) settle(context.Context, *Update) error { return a.cfg.Boot.Keep() }
+func (a *Agent) settle(context.Context, *Update) error { return a.keepBoot() }
 
 // report turns the update into what is owed to the cloud: a failure is its
 // negative step, then the version when this boot has not reported it yet;

@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -14,9 +16,11 @@ func goodWorld(t *testing.T) *world {
 }
 
 func patchWorld(t *testing.T) *world {
-	img := edited("NEW")
-	return newWorld(t, patchOf(image(1, "OLD"), img), img, true)
+	return newWorld(t, bytes.Clone(goodPatch()), edited("NEW"), true)
 }
+
+// goodPatch is made once: that takes longer than most tests that use it.
+var goodPatch = sync.OnceValue(func() []byte { return patchOf(image(1, "OLD"), edited("NEW")) })
 
 // ends lives to the end and compares what was heard and how it ended.
 func (w *world) ends(heard string, isNew bool, reason string) {

@@ -16,13 +16,13 @@ func Inspect(store Store, running string, system Module) (Status, []Result, erro
 	if err != nil {
 		return Status{}, nil, err
 	}
-	s := Status{Module: system.Name, Version: system.Version, Slot: running, Stage: Idle, Owed: len(rec.Owed)}
+	s := Status{Module: system.Name, Version: system.Version, Slot: running, Stage: Idle, Owed: len(rec.Owed), Paused: rec.Paused}
 	if im := rec.Images[running]; im.Version != "" {
 		s.Version = im.Version
 	}
 	s.Modules = map[string]string{s.Module: s.Version}
 	if u := rec.Update; u != nil {
-		s.Stage, s.Notice = u.Stage, announced(u.Notice)
+		s.show(u, running)
 		s.Percent = u.percent(max(u.Mark.In, u.Mark.Spooled))
 		if !u.Stage.before(Switch) {
 			s.Percent = restartPercent

@@ -95,7 +95,7 @@ func (a *Agent) pullOnce(ctx context.Context, u *Update) error {
 	}
 	defer p.body.Close()
 	if err := p.openReader(); err != nil {
-		return p.broke(err)
+		return p.broke(ctx, err)
 	}
 	return p.run(ctx)
 }
@@ -234,7 +234,7 @@ func (p *pull) run(ctx context.Context) error {
 			err = io.ErrNoProgress
 		}
 		if err != nil {
-			return p.broke(err)
+			return p.broke(ctx, err)
 		}
 		if err := p.checkpoint(); err != nil || p.u.Broken != "" {
 			return err
@@ -257,12 +257,19 @@ func (p *pull) put(b []byte) error {
 // broke tells the two ends apart: an error of the source is the download's. An
 // error of the unpacker is the package's, but it may be that the transfer
 // damaged it: so the rest is read too, and the Verify stage decides.
-func (p *pull) broke(err error) error {
+func (p *pull) broke(ctx context.Context, err error) error {
 	if p.source.err != nil {
 		return p.source.err
 	}
 	p.u.Broken = err.Error()
-	if p.reader == nil || p.reader.Drain() != nil {
+	if p.reader == nil {
+		return nil
+	}
+	if p.reader.Drain() != nil {
+		if ctx.Err() != nil { // walked again, it breaks again
+			p.u.Broken = ""
+			return ctx.Err()
+		}
 		return nil // the digest stays unknown, and Write says what broke
 	}
 	p.u.Digest = hex.EncodeToString(p.pkg.Sum(nil))

@@ -18,6 +18,7 @@ const recordFormat = 1
 const (
 	maxHistory = 20
 	maxTried   = 16
+	maxBad     = 64
 )
 
 // record is all that the agent remembers. It is saved whole after each stage.
@@ -28,6 +29,8 @@ type record struct {
 	Images   map[string]Image  `json:"images,omitempty"`   // by slot: what was written there
 	Informed map[string]inform `json:"informed,omitempty"` // by module: the last version the cloud has
 	Tried    []attempts        `json:"tried,omitempty"`    // the oldest first
+	Bad      []bad             `json:"bad,omitempty"`      // never to be tried again; the oldest first
+	Paused   bool              `json:"paused,omitempty"`   // nothing begins nor goes on before Resume
 	History  []Result          `json:"history,omitempty"`  // the newest last
 }
 
@@ -167,6 +170,34 @@ func (r *record) count(n ota.Notice) int {
 		r.Tried = r.Tried[len(r.Tried)-maxTried:]
 	}
 	return 1
+}
+
+// bad is a package that a person does not want on this device.
+type bad struct {
+	Module  string `json:"module"`
+	Version string `json:"version"`
+	Sign    string `json:"sign"`
+}
+
+// condemn notes that a package is never tried again.
+func (r *record) condemn(n ota.Notice) {
+	if r.condemned(n) {
+		return
+	}
+	r.Bad = append(r.Bad, bad{n.Module, n.Version, n.Files[0].Sign})
+	if len(r.Bad) > maxBad {
+		r.Bad = r.Bad[len(r.Bad)-maxBad:]
+	}
+}
+
+// condemned knows a package by its version, and under another one by its digest.
+func (r *record) condemned(n ota.Notice) bool {
+	for _, b := range r.Bad {
+		if b.Module == n.Module && (b.Version == n.Version || b.Sign == n.Files[0].Sign) {
+			return true
+		}
+	}
+	return false
 }
 
 // forget drops the tries of a module: it was updated.

@@ -23,6 +23,11 @@ type Status struct {
 	Last    *Result           `json:"last"`   // how the last update ended; null when there was none
 	Online  bool              `json:"online"` // the cloud was reached since the start
 	Owed    int               `json:"owed"`   // messages that the cloud does not have yet
+	Paused  bool              `json:"paused"` // nothing begins nor goes on before Resume
+	Trial   bool              `json:"trial"`  // what is being installed runs, and is not kept yet
+
+	// Reason is why the update under way has failed, while its end is walked to.
+	Reason string `json:"reason,omitempty"`
 }
 
 // Announced is what a status says of a notice.
@@ -40,12 +45,17 @@ func announced(n ota.Notice) *Announced {
 // publish makes the present state the one that Status gives.
 func (a *Agent) publish() {
 	s := Status{Module: a.system.Name, Version: a.versions[a.system.Name], Modules: map[string]string{},
-		Slot: a.running.Name(), Stage: Idle, Online: a.online, Owed: len(a.rec.Owed)}
+		Slot: a.running.Name(), Stage: Idle, Online: a.online, Owed: len(a.rec.Owed), Paused: a.rec.Paused}
+	leaving := ""
 	for m, v := range a.versions {
 		s.Modules[m] = v
 	}
 	if u := a.rec.Update; u != nil {
-		s.Stage, s.Percent, s.Notice = u.Stage, a.meter.now, announced(u.Notice)
+		s.show(u, a.running.Name())
+		s.Percent = a.meter.now
+		if u.Fail != nil && !u.Folder && a.running.Name() == u.Target && u.Target != u.Kept && u.Stage != Report {
+			leaving = u.Fail.Reason
+		}
 	}
 	if n := len(a.rec.History); n > 0 {
 		last := a.rec.History[n-1]
@@ -54,7 +64,27 @@ func (a *Agent) publish() {
 	history := append([]Result(nil), a.rec.History...)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.status, a.history = s, history
+	a.status, a.history, a.leaving = s, history, leaving
+	if a.changed != nil {
+		close(a.changed)
+	}
+	a.changed = make(chan struct{})
+}
+
+// show fills in what a status says of an update.
+func (s *Status) show(u *Update, running string) {
+	s.Stage, s.Notice = u.Stage, announced(u.Notice)
+	if u.Fail != nil {
+		s.Reason = u.Fail.Reason
+		return
+	}
+	switch u.Stage {
+	case Switch, Reboot, Prove, Keep:
+		s.Trial = running == u.Target
+	}
+	if u.Folder {
+		s.Trial = u.Stage == Prove || u.Stage == Keep
+	}
 }
 
 // Status gives what the agent does now.
@@ -76,9 +106,17 @@ func (a *Agent) setCancel(c context.CancelCauseFunc) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.cancel = c
+	if c == nil {
+		return
+	}
+	for _, o := range a.orders { // one that came before it could interrupt anything
+		if o.stop {
+			c(errHeld)
+		}
+	}
 }
 
-// wished takes the wish to cancel that came between two stages.
+// wished takes the wish to cancel.
 func (a *Agent) wished() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -98,11 +136,12 @@ func (a *Agent) Cancel() error {
 		return ErrIdle
 	case !a.status.Stage.before(Switch):
 		return ErrTooLate
-	case a.cancel != nil:
-		a.cancel(ErrCancelled)
-	default: // between two stages
-		a.wish = true
 	}
+	a.wish = true
+	if a.cancel != nil {
+		a.cancel(ErrCancelled)
+	}
+	a.rouse()
 	return nil
 }
 

@@ -20,7 +20,9 @@ func (a *Agent) resume() error {
 		return nil
 	}
 	r, known := a.row(u)
-	u.Stalls++
+	if !a.held() { // while it is paused it is not the device's fault that nothing comes of it
+		u.Stalls++
+	}
 	a.meter.now = u.percent(max(u.Mark.In, u.Mark.Spooled))
 	if !u.Stage.before(Switch) {
 		a.meter.now = restartPercent
@@ -51,10 +53,10 @@ func (a *Agent) resume() error {
 	return nil
 }
 
-// walk goes through the corridor until there is no update, the machine
-// restarts, or ctx ends.
+// walk goes through the corridor until there is no update, or it is paused, the
+// machine restarts, or ctx ends.
 func (a *Agent) walk(ctx context.Context) error {
-	for a.rec.Update != nil {
+	for a.obey(); a.rec.Update != nil && !a.held(); a.obey() {
 		u := a.rec.Update
 		r, ok := a.row(u)
 		if !ok {
@@ -67,6 +69,8 @@ func (a *Agent) walk(ctx context.Context) error {
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case err == errHeld: // somebody ordered something in between
+			continue
 		case a.rec.Update == nil: // reported
 			return nil
 		case err != nil:
@@ -98,8 +102,11 @@ func (a *Agent) do(ctx context.Context, r row, u *Update) error {
 	a.setCancel(cancel)
 	defer a.setCancel(nil)
 	err := r.do(a, ctx, u)
-	if errors.Is(context.Cause(ctx), ErrCancelled) {
+	switch {
+	case a.wished():
 		return ErrCancelled
+	case err != nil && context.Cause(ctx) == errHeld:
+		return errHeld
 	}
 	return err
 }

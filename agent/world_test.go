@@ -157,7 +157,7 @@ func (w *world) boot() (again bool) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a.checkpointBytes = 256 << 10
+	a.checkpointBytes, a.laterPause = 256<<10, time.Millisecond
 	w.cloud.connect()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	defer cancel()

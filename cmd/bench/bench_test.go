@@ -1,6 +1,14 @@
 package main
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/leapslot/ota"
@@ -29,5 +37,49 @@ func BenchmarkNotice(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
+	})
+}
+
+// BenchmarkHandshake is what a server signs in each full TLS 1.3 handshake. OpenSSL's
+// figure is the one that `openssl speed` prints, which measures itself.
+func BenchmarkHandshake(b *testing.B) {
+	digest := make([]byte, 32)
+	b.Run("rsa", func(b *testing.B) {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if _, err := key.Sign(rand.Reader, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: crypto.SHA256}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("ecdsa", func(b *testing.B) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for b.Loop() {
+			if _, err := key.Sign(rand.Reader, digest, crypto.SHA256); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("openssl", func(b *testing.B) {
+		out, err := exec.Command("openssl", "speed", "-seconds", "1", "rsa2048").Output()
+		if err != nil {
+			b.Skipf("openssl speed: %v", err)
+		}
+		var sign float64
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Fields(line); len(f) > 3 && f[0] == "rsa" {
+				sign, err = strconv.ParseFloat(strings.TrimSuffix(f[3], "s"), 64)
+			}
+		}
+		if err != nil || sign == 0 {
+			b.Fatalf("openssl speed: %q, %v", out, err)
+		}
+		b.ReportMetric(sign*1e9, "ns/op")
 	})
 }

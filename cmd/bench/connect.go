@@ -129,6 +129,8 @@ func connectTLSTable(n int, ways []contender) table {
 		title: fmt.Sprintf("Connecting %d devices over TLS", n),
 		about: []string{
 			"As above, with TLS 1.3 and X25519, full handshakes, a self-signed certificate of either kind, mosquitto with OpenSSL and `allow_anonymous`.",
+			"With RSA the signature of the handshake is nearly all of the cost, and Go's takes several times OpenSSL's (the last table has both " +
+				"signatures): where the cloud's certificate can be chosen, choose ECDSA P-256, as docs/operations.md says.",
 		},
 		commands: []string{"otasim serve ... --mqtts 127.0.0.1:0 --tls-cert CERT --tls-key KEY", "mosquitto -c CONFIG"},
 		head:     oneHead("connection"),

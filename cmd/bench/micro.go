@@ -20,6 +20,9 @@ var micros = []struct{ what, pkg, name string }{
 	{"unpacking to 16 MiB, with SHA-256 of the package, zstd", "agent/unpack", "Unpack/zstd"},
 	{"reading a notice", "cmd/bench", "Notice/decode"},
 	{"writing a notice", "cmd/bench", "Notice/encode"},
+	{"the signature of a TLS handshake, RSA 2048", "cmd/bench", "Handshake/rsa"},
+	{"the same by OpenSSL: `openssl speed rsa2048`", "cmd/bench", "Handshake/openssl"},
+	{"the signature of a TLS handshake, ECDSA P-256", "cmd/bench", "Handshake/ecdsa"},
 }
 
 // micro runs them with go test, and takes the medians.

@@ -15,8 +15,9 @@ import (
 const (
 	// MinKeyBits is the shortest key, that of the platform (protocol section 7).
 	MinKeyBits = 2048
-	// MaxKeyBits is the longest: what a longer one costs a device is not worth it.
-	MaxKeyBits = 8192
+	// MaxKeyBits is the longest: what a longer one costs a device is not worth it,
+	// and with it a manifest would not fit.
+	MaxKeyBits = 4096
 	// minExponent: with the 3 of old keys, a careless check of the padding can
 	// be cheated. Ours is not careless, and a key with 3 is still a bad sign.
 	minExponent = 65537
@@ -78,20 +79,14 @@ func digestMessage(method ota.SignMethod, digest []byte) ([]byte, error) {
 	return sum[:], nil
 }
 
-// decodeSignature reads base64 in its one canonical form: with padding, without
-// line breaks, blanks or stray bits.
+// decodeSignature reads a digestsign's base64.
 func decodeSignature(s string) ([]byte, error) {
 	if s == "" {
 		return nil, errors.New("digestsign: it is empty")
 	}
-	if len(s) > ota.MaxDigestSignLen {
-		return nil, fmt.Errorf("digestsign: %d characters, at most %d are allowed", len(s), ota.MaxDigestSignLen)
-	}
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
-	// The decoder skips line breaks even when it is strict; with one the text
-	// is longer than its bytes make it.
-	if err != nil || base64.StdEncoding.EncodedLen(len(b)) != len(s) {
-		return nil, errors.New("digestsign: it is not base64")
+	b, err := decodeBase64(s, ota.MaxDigestSignLen/4*3)
+	if err != nil {
+		return nil, fmt.Errorf("digestsign: %w", err)
 	}
 	return b, nil
 }

@@ -1,15 +1,12 @@
 package verify
 
 import (
-	"bytes"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -19,21 +16,20 @@ const (
 	MaxKeys = 16
 	// MaxKeyFile is the longest key file, in bytes.
 	MaxKeyFile = 16 << 10
+	// KeyListName is the file name of the key list in a directory of keys.
+	KeyListName = "keys.list"
 	// keySuffix is how the names of key files end.
 	keySuffix = ".pem"
 )
-
-// Key is a public key that packages may be signed with.
-type Key struct {
-	// Name says which key it is, in messages: its file's name.
-	Name string
-	RSA  *rsa.PublicKey
-}
 
 // KeySet is the keys of a device. Its zero value has none.
 type KeySet struct {
 	// Keys are those that packages may be signed with.
 	Keys []Key
+	// Threshold is how many of them must have signed a manifest, at least 1.
+	Threshold int
+	// Revoked are the ids of keys that count for nothing.
+	Revoked []string
 	// ListVersion is the version of the key list that said so, 0 without one.
 	// The caller remembers the highest, durably, for KeyOptions.
 	ListVersion uint64
@@ -48,6 +44,9 @@ type KeyOptions struct {
 	// ListThreshold is how many of the directory's keys must have signed the
 	// list; 0 means 1.
 	ListThreshold int
+	// Threshold is how many keys must have signed a manifest where no key list
+	// says it; 0 means 1. A list can want more, never fewer.
+	Threshold int
 	// AllowTestKeys lets the keys in this project's testdata pass. It is for
 	// tests and checks by hand, never for a device.
 	AllowTestKeys bool
@@ -56,32 +55,117 @@ type KeyOptions struct {
 // LoadPublicKeys reads all files in the directory dir whose names end in .pem.
 // One that cannot be used is an error, and so is a directory without any: keys
 // that silently do not count are worse than none. Symbolic links are followed.
-func LoadPublicKeys(dir string, _ KeyOptions) (KeySet, error) {
+//
+// Without a key list those are the keys of packages. With one, the file
+// keys.list, they are the roots that must have signed the list, and the list
+// alone says which keys are good for packages. What is wrong with the list is an
+// error as well: it is not left out, or else to damage it were to undo it.
+func LoadPublicKeys(dir string, o KeyOptions) (KeySet, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return KeySet{}, fmt.Errorf("keys: %w", err)
 	}
+	if o.Threshold < 0 || o.ListThreshold < 0 {
+		return KeySet{}, errors.New("keys: a threshold below 1 (how many keys must have signed)")
+	}
 	var keys []Key
+	list := false
 	for _, e := range entries {
+		list = list || e.Name() == KeyListName
 		if !strings.HasSuffix(e.Name(), keySuffix) {
 			continue
 		}
 		if len(keys) == MaxKeys {
 			return KeySet{}, fmt.Errorf("keys: more than %d in %s (remove those that are not in use)", MaxKeys, dir)
 		}
-		key, err := loadKey(filepath.Join(dir, e.Name()))
+		key, err := loadKey(filepath.Join(dir, e.Name()), o)
 		if err != nil {
 			return KeySet{}, fmt.Errorf("key %s: %w", filepath.Join(dir, e.Name()), err)
 		}
-		keys = append(keys, Key{Name: e.Name(), RSA: key})
+		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
 		return KeySet{}, fmt.Errorf("keys: no file named *%s in %s (put the product's public key there)", keySuffix, dir)
 	}
-	return KeySet{Keys: keys}, nil
+	if err := noneTwice(keys); err != nil {
+		return KeySet{}, fmt.Errorf("keys: %w", err)
+	}
+	if list {
+		set, err := loadList(filepath.Join(dir, KeyListName), keys, o)
+		if err != nil {
+			return KeySet{}, fmt.Errorf("key list %s: %w", filepath.Join(dir, KeyListName), err)
+		}
+		return set, nil
+	}
+	if o.ListVersion > 0 {
+		return KeySet{}, fmt.Errorf("keys: %s in %s is gone, and version %d of it was in use (bring it back, or a newer one)", KeyListName, dir, o.ListVersion)
+	}
+	return KeySet{Keys: keys, Threshold: max(1, o.Threshold)}, nil
 }
 
-func loadKey(path string) (*rsa.PublicKey, error) {
+func loadKey(path string, o KeyOptions) (Key, error) {
+	text, err := readFile(path, MaxKeyFile)
+	if err != nil {
+		return Key{}, err
+	}
+	pub, err := ParseKey(text)
+	if err != nil {
+		return Key{}, err
+	}
+	key := Key{Name: filepath.Base(path), Public: pub}
+	return key, key.refuseTestKey(o)
+}
+
+// refuseTestKey refuses those of the project's own keys (fault T14).
+func (k Key) refuseTestKey(o KeyOptions) error {
+	id, err := k.ID()
+	if err != nil {
+		return err
+	}
+	if isTestKey(id) && !o.AllowTestKeys {
+		return errors.New("is one of this project's test keys, which everybody has (make a pair of your own: otapack keygen)")
+	}
+	return nil
+}
+
+func loadList(path string, roots []Key, o KeyOptions) (KeySet, error) {
+	text, err := readFile(path, MaxKeyList)
+	if err != nil {
+		return KeySet{}, err
+	}
+	list, err := OpenKeyList(string(text), roots, max(1, o.ListThreshold))
+	if err != nil {
+		return KeySet{}, err
+	}
+	if list.Version < o.ListVersion {
+		return KeySet{}, fmt.Errorf("it has the version %d, and %d was in use: an old list does not come back", list.Version, o.ListVersion)
+	}
+	for _, k := range list.Keys {
+		if err := k.refuseTestKey(o); err != nil {
+			return KeySet{}, fmt.Errorf("the key %s %w", k.Name, err)
+		}
+	}
+	return KeySet{Keys: list.Keys, Threshold: max(list.Threshold, o.Threshold), Revoked: list.Revoked, ListVersion: list.Version}, nil
+}
+
+// noneTwice refuses a key that stands there twice, under whatever name (T8).
+func noneTwice(keys []Key) error {
+	var ids []string
+	for i, k := range keys {
+		id, err := k.ID()
+		if err != nil {
+			return fmt.Errorf("key %s: %w", k.Name, err)
+		}
+		if j := slices.Index(ids, id); j >= 0 {
+			return fmt.Errorf("%s and %s are the same key", keys[j].Name, keys[i].Name)
+		}
+		ids = append(ids, id)
+	}
+	return nil
+}
+
+// readFile reads a regular file of at most so many bytes.
+func readFile(path string, most int64) ([]byte, error) {
 	st, err := os.Stat(path) // before it is opened: to open a FIFO is to wait
 	if err != nil {
 		return nil, err
@@ -94,57 +178,36 @@ func loadKey(path string) (*rsa.PublicKey, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, MaxKeyFile+1))
-	if err != nil {
-		return nil, err
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("longer than %d bytes", most)
 	}
-	return ParsePublicKey(b)
+	return b, err
 }
 
-// ParsePublicKey reads an RSA public key in PEM, as PKIX ("PUBLIC KEY") or
-// PKCS#1 ("RSA PUBLIC KEY"), with nothing before or after it but blanks.
-func ParsePublicKey(text []byte) (*rsa.PublicKey, error) {
-	if len(text) > MaxKeyFile {
-		return nil, fmt.Errorf("longer than %d bytes", MaxKeyFile)
+// check refuses sets that NewTrust must not take.
+func (s KeySet) check() error {
+	if len(s.Keys) > MaxKeys {
+		return fmt.Errorf("%d keys, at most %d are allowed", len(s.Keys), MaxKeys)
 	}
-	text = bytes.TrimSpace(text)
-	if !bytes.HasPrefix(text, []byte("-----BEGIN ")) {
-		return nil, errors.New("does not start with a PEM block (-----BEGIN PUBLIC KEY-----)")
+	if err := noneTwice(s.Keys); err != nil {
+		return err
 	}
-	block, rest := pem.Decode(text)
-	if block == nil || block.Type == "" {
-		return nil, errors.New("is not a PEM block")
+	if s.Threshold < 0 {
+		return fmt.Errorf("a threshold of %d signatures: want at least 1", s.Threshold)
 	}
-	if len(rest) > 0 {
-		return nil, errors.New("has something after its first PEM block (one key a file)")
+	if s.Threshold > 1 && s.Threshold > s.count(RoleManifest) {
+		return fmt.Errorf("%d signatures are wanted of a manifest, and only %d keys may sign one", s.Threshold, s.count(RoleManifest))
 	}
-	key, err := parseBlock(block)
-	if err == nil {
-		err = checkKey(key)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return key, nil
+	return nil
 }
 
-func parseBlock(block *pem.Block) (*rsa.PublicKey, error) {
-	switch {
-	case block.Type == "RSA PUBLIC KEY":
-		return x509.ParsePKCS1PublicKey(block.Bytes)
-	case block.Type == "PUBLIC KEY":
-		key, err := x509.ParsePKIXPublicKey(block.Bytes)
-		if err != nil {
-			return nil, err
+// count is how many keys have the role.
+func (s KeySet) count(r Role) (n int) {
+	for _, k := range s.Keys {
+		if k.signs(r) && (r != RoleDigestSign || k.rsa() != nil) {
+			n++
 		}
-		if rsaKey, ok := key.(*rsa.PublicKey); ok {
-			return rsaKey, nil
-		}
-		return nil, fmt.Errorf("is no RSA key but %T", key)
-	case strings.Contains(block.Type, "PRIVATE KEY"):
-		return nil, errors.New("is a private key (it must not be on a device: put its public half here, and make a new pair)")
-	case block.Type == "CERTIFICATE":
-		return nil, errors.New("is a certificate (want its key: openssl x509 -pubkey -noout)")
 	}
-	return nil, fmt.Errorf("is a PEM block of type %.40q, want PUBLIC KEY", block.Type)
+	return n
 }

@@ -34,7 +34,7 @@ func trust(t testing.TB, require Requirement, keys ...*rsa.PublicKey) *Trust {
 	t.Helper()
 	var named []Key
 	for i, k := range keys {
-		named = append(named, Key{Name: fmt.Sprintf("%d.pem", i), RSA: k})
+		named = append(named, Key{Name: fmt.Sprintf("%d.pem", i), Public: k})
 	}
 	tr, err := NewTrust(require, KeySet{Keys: named})
 	if err != nil {
@@ -95,8 +95,8 @@ func TestTrust(t *testing.T) {
 }
 
 func TestNewTrustRefuses(t *testing.T) {
-	key := Key{Name: "a.pem", RSA: vectorKey(t)}
-	again := Key{Name: "b.pem", RSA: vectorKey(t)}
+	key := Key{Name: "a.pem", Public: vectorKey(t)}
+	again := Key{Name: "b.pem", Public: vectorKey(t)}
 	for name, c := range map[string]struct {
 		require Requirement
 		keys    []Key
@@ -105,7 +105,8 @@ func TestNewTrustRefuses(t *testing.T) {
 		"nothing required":      {"", nil, "want"},
 		"something unknown":     {"Digest", nil, "want"},
 		"digestsign, no keys":   {RequireDigestSign, nil, "no keys"},
-		"a manifest":            {RequireManifest, []Key{key}, "not supported yet"},
+		"a manifest, no keys":   {RequireManifest, nil, "no keys"},
+		"T8 a manifest, 0 keys": {RequireManifest, []Key{key}, "threshold"},
 		"T8 the same key twice": {RequireDigestSign, []Key{key, again}, "a.pem and b.pem"},
 		"T13 many keys":         {RequireDigest, make([]Key, MaxKeys+1), "at most"},
 		"a key that is none":    {RequireDigest, []Key{{Name: "a.pem"}}, "a.pem"},
@@ -181,7 +182,7 @@ func TestLoadPublicKeys(t *testing.T) {
 	}
 	refused := func(why string) {
 		t.Helper()
-		if keys, err := LoadPublicKeys(dir, KeyOptions{}); err == nil || !strings.Contains(err.Error(), why) {
+		if keys, err := LoadPublicKeys(dir, KeyOptions{AllowTestKeys: true}); err == nil || !strings.Contains(err.Error(), why) {
 			t.Errorf("%d keys, %v, want an error with %q", len(keys.Keys), err, why)
 		}
 	}
@@ -196,8 +197,8 @@ func TestLoadPublicKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	put("a.pem", read(t, "pub.pem"))
-	keys, err := LoadPublicKeys(dir, KeyOptions{})
-	if err != nil || len(keys.Keys) != 2 || keys.Keys[0].Name != "a.pem" || keys.Keys[1].Name != "b.pem" || !keys.Keys[1].RSA.Equal(testKey().Public()) {
+	keys, err := LoadPublicKeys(dir, KeyOptions{AllowTestKeys: true})
+	if err != nil || len(keys.Keys) != 2 || keys.Keys[0].Name != "a.pem" || keys.Keys[1].Name != "b.pem" || !testKey().PublicKey.Equal(keys.Keys[1].Public) {
 		t.Fatalf("%v, %v", keys, err)
 	}
 	put("c.pem", []byte("garbage"))
@@ -225,12 +226,21 @@ func FuzzPublicKey(f *testing.F) {
 	f.Add(pemOf("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(vectorKey(f))))
 	f.Add([]byte("-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n"))
 	f.Add([]byte{})
+	f.Add(pemNamed(f, "ed"))
+	f.Add(pemNamed(f, "ec"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		key, err := ParsePublicKey(text)
 		if (key == nil) == (err == nil) {
 			t.Fatalf("%v, %v", key, err)
 		}
 		if err == nil && checkKey(key) != nil {
+			t.Fatal("a key that is no good")
+		}
+		any, err := ParseKey(text)
+		if (any == nil) == (err == nil) {
+			t.Fatalf("%v, %v", any, err)
+		}
+		if _, idErr := KeyID(any); err == nil && idErr != nil {
 			t.Fatal("a key that is no good")
 		}
 	})

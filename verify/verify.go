@@ -11,7 +11,12 @@
 // the product's key once signed a package with this digest. It covers neither
 // version nor module nor size, so that an older package that was signed once is
 // accepted again, and with Md5 it is as weak as MD5 is: who can make two
-// packages of one MD5 can have one signed and send the other.
+// packages of one MD5 can have one signed and send the other. A signed manifest
+// (docs/manifest.md) names product, module, version, both digests and a security
+// version, so that none of that is left to who announces it.
+//
+// No private key and no clock is here: the time comes with the Device, and what
+// signs for the build host takes a crypto.Signer.
 //
 // There are two constructors of digests, since one implementation cannot do
 // both things well. [NewDigest] is of the standard library: the state of its

@@ -250,7 +250,7 @@ func TestWeakKeys(t *testing.T) {
 		if VerifyDigestSign(pub, ota.MD5, make([]byte, 16), string(read(t, vectors[ota.MD5]))) == nil {
 			t.Errorf("%s: verified", name)
 		}
-		if _, err := NewTrust(RequireDigestSign, KeySet{Keys: []Key{{Name: "k", RSA: pub}}}); err == nil {
+		if _, err := NewTrust(RequireDigestSign, KeySet{Keys: []Key{{Name: "k", Public: pub}}}); err == nil {
 			t.Errorf("%s: trusted", name)
 		}
 	}

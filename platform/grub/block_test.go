@@ -70,14 +70,20 @@ func TestParse(t *testing.T) {
 // FuzzGrubenv: what is read and written again says the same, and is as long.
 func FuzzGrubenv(f *testing.F) {
 	for _, s := range []string{"", warning, "a=1\nb=2\n", "a=\\\\\\\n\n", "###\nx=y\n##\n", "otad_slot=a\notad_trial=b\notad_left=3\n#####\n"} {
-		f.Add([]byte(signature + s + strings.Repeat("#", Size-len(signature)-len(s))))
+		f.Add([]byte(s))
 	}
-	f.Add([]byte("short"))
 	b, err := New(Config{Slots: names, Running: func() (string, error) { return "a", nil }})
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := parse(body); err == nil && len(body) != Size {
+			t.Fatalf("%d bytes are a block", len(body))
+		}
+		data := append([]byte(signature), body...)
+		if n := Size - len(data); n > 0 {
+			data = append(data, strings.Repeat("#", n)...)
+		}
 		k, err := parse(data)
 		if err != nil {
 			return

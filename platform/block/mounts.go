@@ -9,16 +9,18 @@ import (
 	"github.com/leapslot/ota/platform"
 )
 
-// mount is one line of mountinfo.
-type mount struct {
-	number                      Number
-	point, kind, source, option string
+// Mount is one line of mountinfo.
+type Mount struct {
+	Number          Number // of the file system; Major is 0 when it is on no block device of its own
+	Point           string // where it is mounted
+	Kind            string // "ext4"
+	Source, Options string // as they were given
 }
 
 // parseMounts reads the kernel's /proc/self/mountinfo, of which it skips the
 // lines it cannot make sense of.
-func parseMounts(text string) []mount {
-	var all []mount
+func parseMounts(text string) []Mount {
+	var all []Mount
 	for line := range strings.Lines(text) {
 		head, tail, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
 		f, g := strings.Split(head, " "), strings.SplitN(tail, " ", 3)
@@ -29,7 +31,7 @@ func parseMounts(text string) []mount {
 		if err != nil {
 			continue
 		}
-		all = append(all, mount{n, unescape(f[4]), g[0], unescape(g[1]), unescape(g[2])})
+		all = append(all, Mount{n, unescape(f[4]), g[0], unescape(g[1]), unescape(g[2])})
 	}
 	return all
 }
@@ -53,7 +55,8 @@ func unescape(s string) string {
 
 func octal(c byte) bool { return c >= '0' && c <= '7' }
 
-func (t Tables) mounts() ([]mount, error) {
+// Mounts are the mounts of this process, in their order.
+func (t Tables) Mounts() ([]Mount, error) {
 	text, err := readLimited(t.proc("self", "mountinfo"), maxMountinfo)
 	if err != nil {
 		return nil, fmt.Errorf("what is mounted is not known: %w", err)
@@ -63,13 +66,13 @@ func (t Tables) mounts() ([]mount, error) {
 
 // numbers are the block devices that a mount is made from. A file system that
 // spans devices has a number of its own, and names one of them as its source.
-func (t Tables) numbers(m mount) []Number {
+func (t Tables) numbers(m Mount) []Number {
 	var all []Number
-	if m.number.Major != 0 {
-		all = append(all, m.number)
+	if m.Number.Major != 0 {
+		all = append(all, m.Number)
 	}
-	if strings.HasPrefix(m.source, "/") {
-		if st, err := os.Stat(m.source); err == nil {
+	if strings.HasPrefix(m.Source, "/") {
+		if st, err := os.Stat(m.Source); err == nil {
 			if n, ok := numberOf(st); ok && !slices.Contains(all, n) {
 				all = append(all, n)
 			}
@@ -90,13 +93,13 @@ type Root struct {
 // is what the lower directories are mounted from. A root that is on no block
 // device, such as a file system in memory, has no Devices.
 func (t Tables) Root() (Root, error) {
-	all, err := t.mounts()
+	all, err := t.Mounts()
 	if err != nil {
 		return Root{}, err
 	}
 	var r Root
 	for _, m := range rootMounts(all) {
-		r.Sources = append(r.Sources, m.source)
+		r.Sources = append(r.Sources, m.Source)
 		for _, n := range t.numbers(m) {
 			if !slices.Contains(r.Devices, n) {
 				r.Devices = append(r.Devices, n)
@@ -113,25 +116,25 @@ func (t Tables) Root() (Root, error) {
 
 // rootMounts is the last mount on /, which covers those before, or the mounts
 // that an overlay there is made from.
-func rootMounts(all []mount) []mount {
+func rootMounts(all []Mount) []Mount {
 	i := -1
 	for j, m := range all {
-		if m.point == "/" {
+		if m.Point == "/" {
 			i = j
 		}
 	}
 	switch {
 	case i < 0:
 		return nil
-	case all[i].kind != "overlay":
+	case all[i].Kind != "overlay":
 		return all[i : i+1]
 	}
-	var beneath []mount
-	for _, dir := range lowerDirs(all[i].option) {
+	var beneath []Mount
+	for _, dir := range lowerDirs(all[i].Options) {
 		best := -1
 		for j, m := range all {
-			if j != i && m.point != "/" && (dir == m.point || strings.HasPrefix(dir, m.point+"/")) &&
-				(best < 0 || len(m.point) >= len(all[best].point)) {
+			if j != i && m.Point != "/" && (dir == m.Point || strings.HasPrefix(dir, m.Point+"/")) &&
+				(best < 0 || len(m.Point) >= len(all[best].Point)) {
 				best = j
 			}
 		}
@@ -168,14 +171,14 @@ func (t Tables) guard(d Device) error {
 			return fmt.Errorf("%s: %w", d.Path, platform.ErrRunning)
 		}
 	}
-	all, err := t.mounts()
+	all, err := t.Mounts()
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
 		for _, n := range t.numbers(m) {
 			if slices.Contains(kin, n) {
-				return fmt.Errorf("%s is mounted at %s (unmount it): %w", d.Path, m.point, platform.ErrBusy)
+				return fmt.Errorf("%s is mounted at %s (unmount it): %w", d.Path, m.Point, platform.ErrBusy)
 			}
 		}
 	}

@@ -164,7 +164,7 @@ func FuzzMountinfo(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		all := parseMounts(text)
 		for _, m := range all {
-			if len(m.point)+len(m.source)+len(m.option) > len(text) {
+			if len(m.Point)+len(m.Source)+len(m.Options) > len(text) {
 				t.Errorf("%+v is longer than the text", m)
 			}
 		}

@@ -11,9 +11,9 @@
 # otad_trial. Else start otad_slot and write nothing, so that no number of power
 # cuts can undo a system that was kept. What cannot be counted is not tried.
 #
-# The file has a second copy, uboot.bak, with the same content. Both otad and
-# this script write the copy first and the file after it, so that a power cut
-# spoils one of them at most; the copy is read only when the file is bad.
+# The file has a second copy, uboot.bak, with the same content, which is read
+# only when the file is bad. Both otad and this script write first the one that
+# was not read, and then the other, so that a power cut spoils at most one.
 #
 # It needs of U-Boot: hush, load, fatwrite, env import and export, part, booti.
 # From distro boot it gets devtype, devnum, distro_bootpart, kernel_addr_r,
@@ -63,8 +63,12 @@ if test "${upgrade_available}" = 1 && test -n "${otad_trial}" && test -n "${otad
 	if test "${bootcount}" -lt "${bootlimit}"; then
 		setenv bootcount ${otad_next}
 		if env export -c -s ${otad_size} ${kernel_addr_r} ${otad_names}; then
-			if fatwrite ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} uboot.bak ${otad_size}; then
-				if fatwrite ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} uboot.env ${otad_size}; then
+			setenv otad_other uboot.bak
+			if test "${otad_from}" = uboot.bak; then
+				setenv otad_other uboot.env
+			fi
+			if fatwrite ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} ${otad_other} ${otad_size}; then
+				if fatwrite ${devtype} ${devnum}:${distro_bootpart} ${kernel_addr_r} ${otad_from} ${otad_size}; then
 					setenv otad_try ${otad_trial}
 				fi
 			fi

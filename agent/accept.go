@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/leapslot/ota"
-	"github.com/leapslot/ota/verify"
 )
 
 // archiveOverhead is the part of an image that an archive of it may be larger by.
@@ -46,18 +44,15 @@ func (a *Agent) countTry(n ota.Notice) error {
 	return nil
 }
 
-// trust is the policy's word on what was announced.
-func (a *Agent) trust(_ context.Context, u *Update) error {
-	_, err := a.cfg.Trust.Check(&u.Notice, verify.Device{Now: time.Now()})
-	return err
-}
-
 // room finds what would make the writing fail before a byte is written: a slot
 // that is too small, or a running image that is not the patch's source.
 func (a *Agent) room(ctx context.Context, u *Update) error {
 	size, err := a.spare.Size()
 	if err != nil {
 		return err
+	}
+	if g := u.Grant; g.ImageSize > size {
+		return fmt.Errorf("the signed image has %d bytes, slot %s takes %d", g.ImageSize, u.Target, size)
 	}
 	if !u.Notice.IsDiff {
 		// What cannot be compressed is a little larger as an archive than the
@@ -73,13 +68,13 @@ func (a *Agent) room(ctx context.Context, u *Update) error {
 			return fmt.Errorf("the patch needs %d bytes more in the state directory, free are %d", need, free)
 		}
 	}
-	return a.checkSource(ctx)
+	return a.checkSource(ctx, u)
 }
 
-// checkSource compares the running slot with the digest that was recorded when
-// its image was written (S9).
-func (a *Agent) checkSource(ctx context.Context) error {
-	im, ok := a.rec.Images[a.running.Name()]
+// checkSource compares the running slot with the digest that is signed for the
+// patch's source, or was recorded when the running image was written (S9).
+func (a *Agent) checkSource(ctx context.Context, u *Update) error {
+	im, ok := a.source(u)
 	if !ok {
 		if a.cfg.PatchUnknownSource {
 			return nil
@@ -88,10 +83,10 @@ func (a *Agent) checkSource(ctx context.Context) error {
 	}
 	got, err := digestOf(ctx, a.running, im.Size)
 	if err != nil {
-		return fmt.Errorf("the running slot %s cannot be read: %w", a.running.Name(), err)
+		return fmt.Errorf("the running slot %s cannot be read: %w; send the full package", a.running.Name(), err)
 	}
 	if got != im.SHA256 {
-		return fmt.Errorf("the running image in slot %s was modified: SHA-256 %s, recorded is %s; send the full package", a.running.Name(), got, im.SHA256)
+		return fmt.Errorf("the running image in slot %s was modified, or is not the patch's source: SHA-256 %s, wanted is %s; send the full package", a.running.Name(), got, im.SHA256)
 	}
 	return nil
 }

@@ -120,6 +120,7 @@ func (a *Agent) load() error {
 func (a *Agent) Run(ctx context.Context) error {
 	defer close(a.ended)
 	a.readVersions(ctx)
+	a.raiseCounter()
 	if err := a.resume(); err != nil {
 		return err
 	}

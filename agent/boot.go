@@ -63,6 +63,7 @@ func (a *Agent) keep(_ context.Context, u *Update) error {
 	if err := a.keepBoot(); err != nil {
 		return fmt.Errorf("the boot loader cannot be told to keep slot %s: %w", a.running.Name(), err)
 	}
+	a.raise(u)
 	return nil
 }
 
@@ -88,7 +89,7 @@ func (a *Agent) settle(context.Context, *Update) error { return a.keepBoot() }
 // leaves either the update or the debt.
 func (a *Agent) report(_ context.Context, u *Update) error {
 	n := u.Notice
-	res := Result{Time: now(), Module: n.Module, From: u.From, Version: n.Version, Step: ota.StepDone}
+	res := Result{Time: a.now(), Module: n.Module, From: u.From, Version: n.Version, Step: ota.StepDone}
 	if u.Fail != nil {
 		res.Step, res.Reason = u.Fail.Step, u.Fail.Reason
 	} else {

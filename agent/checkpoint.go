@@ -52,18 +52,23 @@ func (p *pull) checkpoint() error {
 
 func (p *pull) mark(in int64) (m mark, err error) {
 	m.In, m.Out = in, p.out
-	if m.Package, err = p.pkg.(encoding.BinaryMarshaler).MarshalBinary(); err != nil {
+	if err = p.pkg.save(&m); err != nil || p.u.Notice.IsDiff {
 		return m, err
-	}
-	if p.u.Notice.IsDiff {
-		return m, nil
 	}
 	h := p.image
 	if h == nil {
-		h = p.pkg
+		h = p.pkg.Hash
 	}
-	m.Image, err = h.(encoding.BinaryMarshaler).MarshalBinary()
+	m.Image, err = stateOf(h)
 	return m, err
+}
+
+func stateOf(h hash.Hash) ([]byte, error) {
+	m, ok := h.(encoding.BinaryMarshaler)
+	if !ok {
+		return nil, errors.New("this digest has no state to save")
+	}
+	return m.MarshalBinary()
 }
 
 func restore(h hash.Hash, state []byte) error {

@@ -103,6 +103,15 @@ type Config struct {
 	Spool     Spool
 	Trust     Policy
 
+	// Product is the device's product key, which a manifest must name.
+	Product string
+	// Clock is the time of day, never before that of the build (K1); nil is
+	// time.Now. Intervals are not measured by it, so that it may jump (K2).
+	Clock func() time.Time
+	// Counter keeps systems with known holes out; nil is a number in the record.
+	// It is raised when a new system is kept.
+	Counter verify.Counter
+
 	// BootID differs from boot to boot and is the same within one:
 	// /proc/sys/kernel/random/boot_id on Linux.
 	BootID string
@@ -164,6 +173,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Attempts == 0 {
 		c.Attempts = DefaultAttempts
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -67,7 +67,7 @@ type pull struct {
 	body   body
 	source *source
 	reader *unpack.Reader
-	pkg    hash.Hash // of the package, fed by reader
+	pkg    *digests  // of the package, fed by reader
 	image  hash.Hash // of the image; nil when those are the same bytes and the same digest, or none is wanted
 	out    int64
 
@@ -122,7 +122,7 @@ func (p *pull) openSink() (done func(), err error) {
 
 // openDigests makes the digests as they stood at the mark.
 func (p *pull) openDigests() (err error) {
-	if p.pkg, err = verify.NewDigest(p.u.Notice.SignMethod); err != nil {
+	if p.pkg, err = newDigests(p.u); err != nil {
 		return err
 	}
 	if p.image, err = verify.NewDigest(ota.SHA256); err != nil {
@@ -131,7 +131,7 @@ func (p *pull) openDigests() (err error) {
 	if p.u.Mark.In == 0 {
 		return nil
 	}
-	if err := restore(p.pkg, p.u.Mark.Package); err != nil {
+	if err := p.pkg.restore(p.u.Mark); err != nil {
 		return err
 	}
 	if p.u.Notice.IsDiff {
@@ -272,7 +272,7 @@ func (p *pull) broke(ctx context.Context, err error) error {
 		}
 		return nil // the digest stays unknown, and Write says what broke
 	}
-	p.u.Digest = hex.EncodeToString(p.pkg.Sum(nil))
+	p.u.Digest, p.u.SHA256 = p.pkg.sums()
 	return nil
 }
 
@@ -282,13 +282,12 @@ func (p *pull) finish() error {
 		p.u.Broken = fmt.Sprintf("syncing: %v", err)
 		return nil
 	}
-	p.u.Digest = hex.EncodeToString(p.pkg.Sum(nil))
+	p.u.Digest, p.u.SHA256 = p.pkg.sums()
 	if !p.u.Notice.IsDiff {
-		sum := p.image
-		if sum == nil {
-			sum = p.pkg
+		p.u.Image = Image{Size: p.out, SHA256: p.u.Digest, Version: p.u.Notice.Version}
+		if p.image != nil {
+			p.u.Image.SHA256 = hex.EncodeToString(p.image.Sum(nil))
 		}
-		p.u.Image = Image{Size: p.out, SHA256: hex.EncodeToString(sum.Sum(nil)), Version: p.u.Notice.Version}
 	}
 	p.u.Mark = mark{In: p.source.at, Out: p.out}
 	p.a.progress(p.u, p.u.percent(p.source.at))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/platform/durable"
+	"github.com/leapslot/ota/verify"
 )
 
 // recordFormat is the version of the record's layout. A record of a newer one
@@ -31,6 +32,7 @@ type record struct {
 	Tried    []attempts        `json:"tried,omitempty"`    // the oldest first
 	Bad      []bad             `json:"bad,omitempty"`      // never to be tried again; the oldest first
 	Paused   bool              `json:"paused,omitempty"`   // nothing begins nor goes on before Resume
+	Security map[string]uint64 `json:"security,omitempty"` // by module: the highest security version that was kept
 	History  []Result          `json:"history,omitempty"`  // the newest last
 }
 
@@ -83,10 +85,13 @@ type Update struct {
 	BootID string     `json:"boot,omitempty"`   // the boot in which the switch was made
 	Stalls int        `json:"stalls,omitempty"` // starts of the agent since the last progress
 
+	Grant *verify.Grant `json:"grant,omitempty"` // what is signed of the package, known after Trust
+
 	Mark      mark   `json:"mark"`
 	Kind      string `json:"kind,omitempty"`      // of the package, as unpack names it; "" until its first bytes were seen
 	Validator string `json:"validator,omitempty"` // the ETag or date of what is being fetched
 	Digest    string `json:"digest,omitempty"`    // of the package, once it has come whole
+	SHA256    string `json:"sha256,omitempty"`    // of the same, when a manifest wants it and Digest is MD5
 	Broken    string `json:"broken,omitempty"`    // why the writing end gave up while the package was coming
 	Image     Image  `json:"image"`               // what the target slot must hold, known after the last byte
 
@@ -104,6 +109,7 @@ type mark struct {
 	In      int64  `json:"in"`                // bytes of the package that need not be fetched nor unpacked again
 	Out     int64  `json:"out"`               // bytes of the image that they made, safe in the slot
 	Package []byte `json:"package,omitempty"` // state of the package's digest at In
+	Signed  []byte `json:"signed,omitempty"`  // state of its SHA-256 there, when a manifest wants one more
 	Image   []byte `json:"image,omitempty"`   // state of the image's digest at Out
 	Spooled int64  `json:"spooled,omitempty"` // the spool safely holds the package from In to here
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // now is the wall clock, for people to read; nothing is decided by it.
-func now() time.Time { return time.Now().UTC().Truncate(time.Second) }
+func (a *Agent) now() time.Time { return a.cfg.Clock().UTC().Truncate(time.Second) }
 
 // Progress is posted at most once a second and when it has grown by 5 %; it is
 // best effort. What a patch spends on its download and on its writing:

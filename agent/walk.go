@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/verify"
 )
 
 // maxStalls is how often an update may be taken up again without any progress
@@ -22,6 +23,12 @@ func (a *Agent) resume() error {
 	r, known := a.row(u)
 	if !a.held() { // while it is paused it is not the device's fault that nothing comes of it
 		u.Stalls++
+	}
+	if u.Grant == nil { // before Trust, or the record of an older agent, which could not check more than it did
+		u.Grant = &verify.Grant{}
+		if Trust.before(u.Stage) && u.Stage.before(Switch) {
+			u.Stage = Trust
+		}
 	}
 	a.meter.now = u.percent(max(u.Mark.In, u.Mark.Spooled))
 	if !u.Stage.before(Switch) {

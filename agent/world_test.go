@@ -54,19 +54,29 @@ const (
 )
 
 func image(seed int64, mark string) []byte {
-	b := make([]byte, imageSize)
-	rand.New(rand.NewSource(seed)).Read(b)
+	made, ok := images.Load(seed)
+	if !ok {
+		b := make([]byte, imageSize)
+		rand.New(rand.NewSource(seed)).Read(b)
+		made, _ = images.LoadOrStore(seed, b)
+	}
+	b := bytes.Clone(made.([]byte))
 	copy(b, mark)
 	return b
 }
+
+var images sync.Map // by seed: making them takes longer than using them
 
 // newWorld makes a device that runs the old image from slot a, and a task that
 // updates it with pkg to the new one.
 func newWorld(t *testing.T, pkg, newImage []byte, isDiff bool) *world {
 	t.Helper()
 	w := &world{t: t, dir: fastDir(t), old: image(1, "OLD"), new: newImage, pkg: pkg, cut: &cutter{}, policy: anyPolicy{}}
-	w.write("a.img", append(bytes.Clone(w.old), make([]byte, slotSize-len(w.old))...))
-	w.write("b.img", make([]byte, slotSize))
+	w.write("a.img", w.old)
+	w.write("b.img", nil)
+	if err := errors.Join(os.Truncate(w.path("a.img"), slotSize), os.Truncate(w.path("b.img"), slotSize)); err != nil {
+		t.Fatal(err)
+	}
 	w.server = httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(w.server.Close)
 	w.announce(pkg, isDiff)

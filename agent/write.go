@@ -12,7 +12,8 @@ import (
 	"github.com/leapslot/ota/verify"
 )
 
-// verify compares the digest of the whole package with the announced one.
+// verify compares the digest of the whole package with the announced one, and
+// what came with the manifest: the package, and the image when it is there.
 // Without a digest the writing end broke before the package had come whole:
 // the Write stage says so, and nothing can pass it.
 func (a *Agent) verify(_ context.Context, u *Update) error {
@@ -26,7 +27,10 @@ func (a *Agent) verify(_ context.Context, u *Update) error {
 	if err := verify.Equal(u.Notice.Files[0].Sign, sum); err != nil {
 		return fmt.Errorf("the package is not the announced one: %w", err)
 	}
-	return nil
+	if err := u.packageAsSigned(); err != nil || u.Notice.IsDiff || u.Broken != "" {
+		return err
+	}
+	return u.imageAsSigned()
 }
 
 // write applies a patch, then makes sure that the slot holds what it should:
@@ -42,6 +46,9 @@ func (a *Agent) write(ctx context.Context, u *Update) error {
 			return err
 		}
 	}
+	if err := u.imageAsSigned(); err != nil {
+		return err
+	}
 	a.progress(u, readBackPercent)
 	if err := a.readBack(ctx, u); err != nil {
 		return err
@@ -55,14 +62,14 @@ func (a *Agent) write(ctx context.Context, u *Update) error {
 // (T6). Interrupted, it starts from the beginning and ends the same.
 func (a *Agent) patch(ctx context.Context, u *Update) error {
 	size := u.Notice.Files[0].Size
-	pkg, err := verify.NewDigest(u.Notice.SignMethod)
+	pkg, err := newDigests(u)
 	if err != nil {
 		return err
 	}
 	if err := copyDigest(ctx, pkg, io.NewSectionReader(a.cfg.Spool, 0, size)); err != nil {
 		return fmt.Errorf("the spooled patch cannot be read: %w", err)
 	}
-	if got := hex.EncodeToString(pkg.Sum(nil)); got != u.Digest {
+	if got, signed := pkg.sums(); got != u.Digest || signed != u.SHA256 {
 		return fmt.Errorf("the spooled patch was changed: its digest is %s, it came with %s", got, u.Digest)
 	}
 	old, err := a.running.Open(false)
@@ -70,7 +77,8 @@ func (a *Agent) patch(ctx context.Context, u *Update) error {
 		return fmt.Errorf("the running slot %s cannot be read: %w", a.running.Name(), err)
 	}
 	defer old.Close()
-	oldSize := a.rec.Images[a.running.Name()].Size
+	from, _ := a.source(u)
+	oldSize := from.Size
 	if oldSize == 0 { // patch_unknown_source = "allow"
 		if oldSize, err = a.running.Size(); err != nil {
 			return err
@@ -89,7 +97,7 @@ func (a *Agent) patch(ctx context.Context, u *Update) error {
 	}
 	// The source was checked before the download. Checked again now, it is known
 	// that nobody changed it while it was read either (S9, T6).
-	return a.checkSource(ctx)
+	return a.checkSource(ctx, u)
 }
 
 // fill writes an image of a known size into the spare slot.

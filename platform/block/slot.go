@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -67,6 +68,20 @@ func (s *Slot) Device() (Device, error) {
 		return d, fmt.Errorf("slot %s: %w", s.cfg.Name, err)
 	}
 	return d, nil
+}
+
+// Holds reports whether the root is on this slot's device, on a partition of
+// it, or on what is stacked on it.
+func (s *Slot) Holds(root Root) (bool, error) {
+	d, err := s.Device()
+	if err != nil {
+		return false, err
+	}
+	kin, err := s.cfg.Tables.kin(d.Number)
+	if err != nil {
+		return false, fmt.Errorf("slot %s: %w", s.cfg.Name, err)
+	}
+	return slices.ContainsFunc(root.Devices, func(n Number) bool { return slices.Contains(kin, n) }), nil
 }
 
 // Size implements [platform.Slot]: the device's size, which must not be below

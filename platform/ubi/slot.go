@@ -67,6 +67,12 @@ func (s *Slot) Volume() (Volume, error) {
 	return v, nil
 }
 
+// Holds reports whether the root is on this slot's volume.
+func (s *Slot) Holds(root block.Root) (bool, error) {
+	v, err := s.Volume()
+	return err == nil && v.heldBy(root), err
+}
+
 // Size implements [platform.Slot].
 func (s *Slot) Size() (int64, error) {
 	v, err := s.Volume()
@@ -120,17 +126,15 @@ func guard(t block.Tables, v Volume) error {
 	if err != nil {
 		return err
 	}
-	for _, source := range append(root.Sources, "") {
-		if v.Holds(source, root.Devices) {
-			return fmt.Errorf("%s: %w", v.node(), platform.ErrRunning)
-		}
+	if v.heldBy(root) {
+		return fmt.Errorf("%s: %w", v.node(), platform.ErrRunning)
 	}
 	all, err := t.Mounts()
 	if err != nil {
 		return err
 	}
 	for _, m := range all {
-		if v.Holds(m.Source, []block.Number{m.Number}) {
+		if v.mounted(m.Source, []block.Number{m.Number}) {
 			return fmt.Errorf("%s is mounted at %s (unmount it): %w", v.node(), m.Point, platform.ErrBusy)
 		}
 	}

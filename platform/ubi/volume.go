@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -141,18 +142,21 @@ func readAttr(path string) (string, error) {
 	return string(b), err
 }
 
-// Holds reports whether a mount of that source, or of those block devices, is
+// heldBy reports whether the root is on this volume.
+func (v Volume) heldBy(root block.Root) bool {
+	return v.mounted("", root.Devices) || slices.ContainsFunc(root.Sources, func(source string) bool { return v.mounted(source, nil) })
+}
+
+// mounted reports whether a mount of that source, or of those block devices, is
 // of this volume: a UBIFS on it, or a file system on its ubiblock device.
-func (v Volume) Holds(source string, devices []block.Number) bool {
+func (v Volume) mounted(source string, devices []block.Number) bool {
 	device := "ubi" + strconv.Itoa(v.Device)
 	names := []string{v.node(), "/dev/" + v.node(), device + ":" + v.Name, device + "!" + v.Name, "/dev/ubiblock" + strings.TrimPrefix(v.node(), "ubi")}
 	if v.Device == 0 {
 		names = append(names, "ubi:"+v.Name, "ubi!"+v.Name)
 	}
-	for _, n := range names {
-		if source == n {
-			return true
-		}
+	if slices.Contains(names, source) {
+		return true
 	}
 	dir := filepath.Join(filepath.Dir(class(v.tables)), "block", "ubiblock"+strings.TrimPrefix(v.node(), "ubi"))
 	text, err := readAttr(filepath.Join(dir, "dev"))

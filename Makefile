@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help demo test build cross man conformance bench soak check fuzz clean
+.PHONY: help demo test build cross man conformance bench soak check fuzz clean lab lab-full
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make test    all tests'
@@ -20,6 +20,7 @@ help:
 	@echo 'make soak    ten minutes of kill -9 and lost connections, and whether all is explained (SOAK=-duration=1m)'
 	@echo 'make check   formatting and vet'
 	@echo 'make conformance  runs the tests of every rule and fault and writes docs/conformance.md'
+	@echo 'make lab     a real device in QEMU, updated and broken, the core (LAB="-run NAME", make lab-full for all of it)'
 	@echo 'make fuzz    every fuzz target for a while (FUZZTIME=30s)'
 
 build:
@@ -87,6 +88,13 @@ check:
 conformance:
 	@$(GO) run ./cmd/conformance -out docs/conformance.md
 	@grep -E '^## ' docs/conformance.md
+
+# A board in QEMU: see lab/main.go.
+lab:
+	@$(GO) run -tags lab ./lab $(LAB)
+
+lab-full:
+	@$(GO) run -tags lab ./lab -full -out docs/lab.md $(LAB)
 
 FUZZTIME ?= 30s
 fuzz:

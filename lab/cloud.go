@@ -1,0 +1,214 @@
+//go:build lab
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/leapslot/ota/simulator/server/openapi"
+)
+
+// cloud is an otasim on this machine's loopback, which a guest sees as 10.0.2.2.
+type cloud struct {
+	sim  *exec.Cmd
+	api  *openapi.Client
+	mqtt string // the port
+}
+
+const (
+	accessKey  = "lab:lab-secret"
+	hostForVMs = "10.0.2.2"
+)
+
+// openCloud starts the simulator with an empty data folder, once for all
+// scenarios: each of them makes a product of its own.
+func (l *lab) openCloud(ctx context.Context) (*cloud, error) {
+	if l.cloud != nil {
+		return l.cloud, nil
+	}
+	sim, err := l.build(ctx, "otasim", hostArch, "lab")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(l.path("cloud")); err != nil {
+		return nil, err
+	}
+	log, err := os.Create(l.path("otasim.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	web, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	c := &cloud{sim: exec.Command(sim, "serve", "--data", l.path("cloud"), "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:"+web,
+		"--access-key", accessKey, "--public-url", "http://"+net.JoinHostPort(hostForVMs, web))}
+	c.sim.Stderr = log
+	c.sim.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := c.sim.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.sim.Start(); err != nil {
+		return nil, fmt.Errorf("otasim: %w", err)
+	}
+	l.cloud = c
+	return c, c.ready(bufio.NewScanner(out), web)
+}
+
+func (c *cloud) ready(lines *bufio.Scanner, web string) error {
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		switch name {
+		case "mqtt":
+			_, c.mqtt, _ = net.SplitHostPort(value)
+		case "ready":
+			key, err := openapi.ParseKey(accessKey)
+			if err != nil {
+				return err
+			}
+			c.api, err = openapi.NewClient("http://127.0.0.1:"+web, key, 30*time.Second)
+			return err
+		}
+	}
+	return errors.New("otasim ended before it was ready: see otasim.log")
+}
+
+// freePort is a port that was free a moment ago: the public address has to be
+// known before the simulator listens.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
+func (c *cloud) stop() {
+	c.sim.Process.Signal(syscall.SIGTERM)
+	c.sim.Wait()
+}
+
+// call makes one call of the cloud API and reads the members of its answer that
+// answer has.
+func (c *cloud) call(ctx context.Context, answer any, action string, params ...string) error {
+	m := map[string]string{}
+	for i := 0; i+1 < len(params); i += 2 {
+		m[params[i]] = params[i+1]
+	}
+	raw, err := c.api.Call(ctx, action, m)
+	if err != nil || answer == nil {
+		return err
+	}
+	return json.Unmarshal(raw, answer)
+}
+
+// identity is a registered device of a product of its own.
+type identity struct {
+	product, name, secret string
+}
+
+func (c *cloud) register(ctx context.Context, name string) (id identity, err error) {
+	var product struct{ ProductKey string }
+	if err := c.call(ctx, &product, "CreateProduct", "ProductName", "lab "+name, "NodeType", "1"); err != nil {
+		return id, err
+	}
+	var device struct{ Data struct{ DeviceSecret string } }
+	err = c.call(ctx, &device, "RegisterDevice", "ProductKey", product.ProductKey, "DeviceName", name)
+	return identity{product.ProductKey, name, device.Data.DeviceSecret}, err
+}
+
+// secure switches secure upgrade on and gives the key that packages are signed
+// with from now on.
+func (c *cloud) secure(ctx context.Context, product string) (pem string, err error) {
+	var answer struct{ Data struct{ PublicKey string } }
+	err = c.call(ctx, &answer, "UpdateProductOTASecurity", "ProductKey", product, "Enable", "true")
+	return answer.Data.PublicKey, err
+}
+
+// offer uploads a file, makes a package of it and a batch for the one device,
+// and gives the batch.
+func (c *cloud) offer(ctx context.Context, id identity, file, version string, more ...string) (job string, err error) {
+	var form struct{ Data openapi.UploadForm }
+	if err := c.call(ctx, &form, "GenerateOTAUploadURL", "FileSuffix", "bin"); err != nil {
+		return "", err
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	if err := openapi.Upload(ctx, form.Data, f, info.Size()); err != nil {
+		return "", err
+	}
+	var pkg struct{ Data struct{ FirmwareId string } }
+	params := append([]string{"ProductKey", id.product, "FirmwareName", "to-" + strings.ReplaceAll(version, ".", "_"), "DestVersion", version,
+		"FirmwareUrl", form.Data.FirmwareUrl, "SignMethod", "SHA256", "NeedToVerify", "false"}, more...)
+	if err := c.call(ctx, &pkg, "CreateOTAFirmware", params...); err != nil {
+		return "", err
+	}
+	var made struct{ Data struct{ JobId string } }
+	err = c.call(ctx, &made, "CreateOTAStaticUpgradeJob", "ProductKey", id.product, "FirmwareId", pkg.Data.FirmwareId,
+		"TargetSelection", "SPECIFIC", "TargetDeviceName.1", id.name, "TimeoutInMinutes", "60")
+	return made.Data.JobId, err
+}
+
+// task is what the cloud shows of a device's part in a batch.
+type task struct {
+	TaskStatus string
+	TaskDesc   string
+	Progress   string
+}
+
+func (t task) String() string {
+	if t.TaskStatus == "SUCCEEDED" {
+		return t.TaskStatus
+	}
+	return t.TaskStatus + " " + t.TaskDesc
+}
+
+// ended asks until the cloud calls the task over. The report of an update that
+// the console has shown to be over is on its way, so this takes a moment only;
+// the API has nothing to wait on, hence the ticker.
+func (c *cloud) ended(ctx context.Context, job string) (task, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, ceiling, fmt.Errorf("the cloud does not call batch %s over within %v", job, ceiling))
+	defer cancel()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		var list struct {
+			Data struct{ SimpleOTATaskInfo []task }
+		}
+		if err := c.call(ctx, &list, "ListOTATaskByJob", "JobId", job, "PageSize", "10", "CurrentPage", "1"); err != nil {
+			return task{}, err
+		}
+		for _, t := range list.Data.SimpleOTATaskInfo {
+			switch t.TaskStatus {
+			case "SUCCEEDED", "FAILED", "CANCELED":
+				return t, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return task{}, context.Cause(ctx)
+		case <-again.C:
+		}
+	}
+}

@@ -1,0 +1,162 @@
+//go:build lab
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// How many moments of an update the power is cut at.
+const (
+	coreCuts = 5
+	fullCuts = 20
+)
+
+// moment is a point of an update: so long after the n-th line of this kind.
+type moment struct {
+	line  string // the line without what changes from run to run
+	n     int    // 1 is the first
+	after time.Duration
+}
+
+// cuts is the scenario of lost power: the update is run once to see how it
+// goes, and then again and again on a new board, each time with the power cut
+// at another moment and switched on again.
+func cuts() []scenario {
+	return []scenario{{name: "cut", broken: "QEMU is killed in the middle of an update", core: true, run: runCuts}}
+}
+
+func runCuts(ctx context.Context, l *lab, s scenario) ([]row, error) {
+	good := update{to: goodVersion, want: "SUCCEEDED", slot: "b", version: goodVersion}
+	st := story{name: s.name, system: healthy(goodVersion), update: good}
+	lines, err := st.watch(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	n := coreCuts
+	if l.full {
+		n = fullCuts
+	}
+	var rows []row
+	for i, m := range moments(lines, n) {
+		st.name = fmt.Sprintf("%s-%d", s.name, i+1)
+		began := time.Now()
+		r, err := st.cutAt(ctx, l, m)
+		if err != nil {
+			r = row{up: "-", reported: err.Error(), failed: true}
+		}
+		r.name, r.seconds = st.name, time.Since(began).Seconds()
+		r.broken = fmt.Sprintf("power cut %.1f s after \"%s\" (%d)", m.after.Seconds(), m.line, m.n)
+		rows = append(rows, r)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return rows, nil
+}
+
+// watch runs the update once, undisturbed, and gives the console from the offer
+// to the end.
+func (st story) watch(ctx context.Context, l *lab) ([]line, error) {
+	d, job, began, err := st.begin(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	defer d.cut()
+	if err := d.follow(ctx); err != nil {
+		return nil, err
+	}
+	lines := d.on.since(began)
+	end, err := l.cloud.ended(ctx, job)
+	if err == nil && end.TaskStatus != "SUCCEEDED" {
+		err = fmt.Errorf("the undisturbed update ended as %s", end)
+	}
+	return lines, err
+}
+
+// begin makes a board, lets it connect, and offers it the update.
+func (st story) begin(ctx context.Context, l *lab) (d *device, job string, began time.Time, err error) {
+	image, err := l.image(ctx, board, st.system)
+	if err != nil {
+		return nil, "", began, err
+	}
+	if d, err = st.factory(ctx, l); err != nil {
+		return nil, "", began, err
+	}
+	if err := d.factoryStart(ctx); err != nil {
+		d.cut()
+		return nil, "", began, err
+	}
+	began = time.Now()
+	if job, err = l.cloud.offer(ctx, d.id, image, st.update.to, st.more...); err != nil {
+		d.cut()
+	}
+	return d, job, began, err
+}
+
+// cutAt runs the update, cuts the power at the moment, and lets the board find
+// its own way to the end.
+func (st story) cutAt(ctx context.Context, l *lab, m moment) (row, error) {
+	d, job, _, err := st.begin(ctx, l)
+	if err != nil {
+		return row{}, err
+	}
+	defer d.cut()
+	for range m.n {
+		if _, err := d.on.wait(ctx, "^"+regexp.QuoteMeta(m.line)+"$", lostLine); err != nil {
+			return row{}, err
+		}
+	}
+	// The moment lies between two lines, so nothing can be waited for.
+	select {
+	case <-time.After(m.after):
+	case <-ctx.Done():
+		return row{}, context.Cause(ctx)
+	}
+	d.cut()
+	if err := d.power(); err != nil {
+		return row{}, err
+	}
+	return d.finish(ctx, job, st.update)
+}
+
+// moments spreads n points evenly over the time that the lines took.
+func moments(lines []line, n int) (ms []moment) {
+	if len(lines) == 0 {
+		return nil
+	}
+	first, whole := lines[0].at, lines[len(lines)-1].at.Sub(lines[0].at)
+	for i := range n {
+		at := first.Add(whole * time.Duration(2*i+1) / time.Duration(2*n))
+		var m moment
+		for j, l := range lines {
+			if l.at.After(at) {
+				break
+			}
+			if stable(l.text) {
+				m = moment{line: l.text, n: occurrence(lines[:j+1]), after: at.Sub(l.at)}
+			}
+		}
+		ms = append(ms, m)
+	}
+	return ms
+}
+
+func occurrence(lines []line) (n int) {
+	for _, l := range lines {
+		if l.text == lines[len(lines)-1].text {
+			n++
+		}
+	}
+	return n
+}
+
+// stable reports whether a line is the same in every run: no times, no numbers
+// that are drawn.
+func stable(text string) bool {
+	return strings.HasPrefix(text, "LAB: ") || strings.HasPrefix(text, "otad: ") || strings.HasPrefix(text, "U-Boot ") || strings.HasPrefix(text, "Starting kernel")
+}

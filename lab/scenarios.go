@@ -1,0 +1,24 @@
+//go:build lab
+
+package main
+
+import "context"
+
+// scenario is one story of the lab, and makes one row of the table or several.
+type scenario struct {
+	name   string
+	broken string // what is cut or broken in it
+	core   bool   // belongs to the quarter of an hour that is always run
+	run    func(context.Context, *lab, scenario) ([]row, error)
+}
+
+// factoryVersion is what slot a holds at first.
+const factoryVersion = "1.0.0"
+
+func scenarios() []scenario {
+	var all []scenario
+	for _, room := range [][]scenario{updates(), scripts(), cuts(), machines()} {
+		all = append(all, room...)
+	}
+	return all
+}

@@ -133,7 +133,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		}
 		a.finish(ctx)
 		if n, ok := a.next(); ok {
-			a.begin(n)
+			a.begin(n, nil)
 			continue
 		}
 		if err := a.wait(ctx); err != nil {
@@ -249,11 +249,12 @@ func (a *Agent) next() (n ota.Notice, ok bool) {
 	return n, true
 }
 
-// begin enters the corridor.
-func (a *Agent) begin(n ota.Notice) {
+// begin enters the corridor; from is where the package lies when it does not
+// come from the cloud.
+func (a *Agent) begin(n ota.Notice, from *bundle) {
 	a.cfg.Log.Info("update begins", "module", n.Module, "from", a.versions[n.Module], "to", n.Version,
 		"bytes", n.TotalSize(), "patch", n.IsDiff)
-	a.rec.Update = &Update{Notice: n, From: a.versions[n.Module], Stage: Accept,
+	a.rec.Update = &Update{Notice: n, From: a.versions[n.Module], Stage: Accept, Bundle: from,
 		Target: a.spare.Name(), Kept: a.running.Name()}
 	if f := a.folder(a.rec.Update); f != nil {
 		u := a.rec.Update

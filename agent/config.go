@@ -103,6 +103,10 @@ type Config struct {
 	Spool     Spool
 	Trust     Policy
 
+	// OpenBundle looks into a file for Install, and believes nothing of it; nil:
+	// nothing is installed without the cloud.
+	OpenBundle func(r io.ReaderAt, size int64) (Bundle, error)
+
 	// Product is the device's product key, which a manifest must name.
 	Product string
 	// Clock is the time of day, never before that of the build (K1); nil is

@@ -25,6 +25,9 @@ func (a *Agent) trust(_ context.Context, u *Update) error {
 	if err != nil {
 		return err
 	}
+	if u.Bundle != nil && !g.Manifest {
+		return errors.New("a bundle is installed only with a manifest that the keys of this device have signed: see [trust] keys")
+	}
 	if g.Manifest {
 		switch f := n.Files[0]; {
 		case len(n.Files) != 1:

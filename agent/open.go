@@ -19,6 +19,9 @@ type body interface {
 // HTTP or over MQTT as it was announced.
 func (a *Agent) openFile(ctx context.Context, u *Update, i int, from int64) (body, error) {
 	f := u.Notice.Files[i]
+	if u.Bundle != nil {
+		return u.Bundle.open(f.Size, from)
+	}
 	if u.Notice.Stream == nil {
 		return a.cfg.Downloads.Open(ctx, fetch.Request{
 			URL: f.URL, Size: f.Size, Offset: from, Validator: u.Validator,

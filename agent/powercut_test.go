@@ -41,6 +41,9 @@ func stories() []story {
 		{"gzip good", image(2, "NEW"), gzipOf, false, false, true, "[1.0.0 100 2.0.0]", nil},
 		{"mqtt good", image(2, "NEW"), full, false, false, true, "[1.0.0 100 2.0.0]", nil},
 		{"manifest good", image(2, "NEW"), full, false, false, true, "[1.0.0 100 2.0.0]", func(*verify.Grant) {}},
+		{"bundle good", image(2, "NEW"), full, false, false, true, "[1.0.0 100 2.0.0]", func(*verify.Grant) {}},
+		{"bundle tampered", image(2, "NEW"), gzipOf, false, true, false, "[1.0.0 -3]", func(*verify.Grant) {}},
+		{"bundle patch sick", edited("SICK"), patchOf, true, false, false, "[1.0.0 -1 1.0.0]", func(*verify.Grant) {}},
 		{"manifest of another image", image(2, "NEW"), gzipOf, false, false, false, "[1.0.0 -3]", other},
 		{"manifest of another patched image", edited("NEW"), patchOf, true, false, false, "[1.0.0 -4]", other},
 	}
@@ -70,6 +73,9 @@ func (s story) world(t *testing.T, pkg []byte) *world {
 	w := newWorld(t, pkg, s.new, s.isDiff)
 	if strings.HasPrefix(s.name, "mqtt") {
 		w.overMQTT()
+	}
+	if strings.HasPrefix(s.name, "bundle") {
+		defer w.asBundle()
 	}
 	if s.signed != nil {
 		w.signed(true, s.signed)

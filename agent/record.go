@@ -83,6 +83,7 @@ type Update struct {
 	Kept   string     `json:"kept"`             // the slot to return to
 	Folder bool       `json:"folder,omitempty"` // the module lives in a folder: Kept is a version, Target empty
 	BootID string     `json:"boot,omitempty"`   // the boot in which the switch was made
+	Bundle *bundle    `json:"bundle,omitempty"` // where the package lies, when it does not come from the cloud
 	Stalls int        `json:"stalls,omitempty"` // starts of the agent since the last progress
 
 	Grant *verify.Grant `json:"grant,omitempty"` // what is signed of the package, known after Trust

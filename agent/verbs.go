@@ -93,8 +93,10 @@ func (a *Agent) obey() {
 		o := a.orders[0]
 		a.orders = a.orders[1:]
 		a.mu.Unlock()
-		o.err = o.do()
-		close(o.done)
+		func() {
+			defer close(o.done)
+			o.err = o.do()
+		}()
 	}
 }
 

@@ -38,7 +38,8 @@ type world struct {
 	cut      *cutter
 	boots    int
 	policy   Policy
-	allow    bool // patches onto unknown sources
+	allow    bool   // patches onto unknown sources
+	install  string // a bundle that somebody installs at the first chance
 	change   func(*Config)
 
 	mu     sync.Mutex
@@ -187,6 +188,13 @@ func (w *world) boot() (again bool) {
 			again = true
 		}
 	}()
+	if w.install != "" {
+		go func() { // a user who has not seen a result yet
+			if !w.cloud.settled() && len(a.History()) == 0 {
+				a.Install(ctx, w.install)
+			}
+		}()
+	}
 	err = a.Run(ctx)
 	if err != nil && !errors.Is(err, ErrReboot) {
 		w.t.Fatalf("boot %d: %v", w.boots, err)
@@ -221,6 +229,7 @@ func (w *world) config(m platform.Boot, bootID string) Config {
 		PatchUnknownSource: w.allow,
 		Health:             func(context.Context) error { return w.health(m) },
 	}
+	c.OpenBundle = openBundle
 	if w.change != nil {
 		w.change(&c)
 	}

@@ -103,6 +103,9 @@ type Config struct {
 	Spool     Spool
 	Trust     Policy
 
+	// TrustBundles is the policy for bundles; nil: Trust is. A bundle needs a manifest
+	// in any case, so one that requires nothing else is right.
+	TrustBundles Policy
 	// OpenBundle looks into a file for Install, and believes nothing of it; nil:
 	// nothing is installed without the cloud.
 	OpenBundle func(r io.ReaderAt, size int64) (Bundle, error)

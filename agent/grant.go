@@ -20,7 +20,11 @@ func (a *Agent) trust(_ context.Context, u *Update) error {
 	if err != nil {
 		return fmt.Errorf("the counter that keeps older systems out cannot be read: %w", err)
 	}
-	g, err := a.cfg.Trust.Check(n, verify.Device{Product: a.cfg.Product, Version: a.versions[n.Module],
+	policy := a.cfg.Trust
+	if u.Bundle != nil && a.cfg.TrustBundles != nil {
+		policy = a.cfg.TrustBundles
+	}
+	g, err := policy.Check(n, verify.Device{Product: a.cfg.Product, Version: a.versions[n.Module],
 		SecurityVersion: level, Now: a.cfg.Clock()})
 	if err != nil {
 		return err

@@ -51,8 +51,22 @@ func Read(d disk.Disk, path string, most int) ([]byte, error) {
 	return b, nil
 }
 
-// InPlace makes data the content of a file that holds old now, which must be as
-// long. Each sector that changes is on the medium before the next one is
+// Head gives the first n bytes of a file or of a device that is larger.
+func Head(d disk.Disk, path string, n int) ([]byte, error) {
+	f, err := d.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, n)
+	if _, err := io.ReadFull(f, b); err != nil {
+		return nil, fmt.Errorf("read %d bytes of %s: %w", n, path, err)
+	}
+	return b, nil
+}
+
+// InPlace puts data at the start of a file or a device, where old is now, which
+// must be as long. Each sector that changes is on the medium before the next one is
 // written. When nothing changes it makes durable what is there: it may have
 // been written by a process that was killed before it could.
 func InPlace(d disk.Disk, path string, old, data []byte) error {
@@ -144,7 +158,7 @@ func verify(d disk.Disk, path string, want []byte) error {
 		// not taken leaves a weaker check, not a wrong one.
 		_ = unix.Fadvise(int(real.Fd()), 0, 0, unix.FADV_DONTNEED)
 	}
-	got, err := io.ReadAll(io.LimitReader(f, int64(len(want))+1))
+	got, err := io.ReadAll(io.LimitReader(f, int64(len(want))))
 	if err != nil {
 		return fmt.Errorf("read back %s: %w", path, err)
 	}

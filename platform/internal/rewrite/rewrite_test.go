@@ -89,6 +89,23 @@ func TestRead(t *testing.T) {
 	}
 }
 
+func TestHead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "env")
+	put(t, disk.OS{}, path, []byte("four and more"))
+	if b, err := Head(disk.OS{}, path, 4); string(b) != "four" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := Head(disk.OS{}, path, 99); err == nil {
+		t.Error("a file that ends before was read")
+	}
+	if err := InPlace(disk.OS{}, path, []byte("four"), []byte("five")); err != nil {
+		t.Error(err)
+	}
+	if b, err := os.ReadFile(path); string(b) != "five and more" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // liar takes writes and forgets them.
 type liar struct{ disk.Disk }
 

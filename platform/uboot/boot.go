@@ -7,7 +7,6 @@ import (
 	"strconv"
 
 	"github.com/leapslot/ota/platform"
-	"github.com/leapslot/ota/platform/internal/disk"
 )
 
 // Limits of a trial. boot.cmd counts with single digits.
@@ -56,13 +55,9 @@ func New(cfg Config) (*Boot, error) {
 	if cfg.EnvConfig == "" {
 		cfg.EnvConfig = DefaultConfig
 	}
-	lines, err := readConfig(cfg.EnvConfig)
+	c, err := find(cfg.EnvConfig)
 	if err != nil {
 		return nil, err
-	}
-	c, err := locate(disk.OS{}, kindOf, lines)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cfg.EnvConfig, err)
 	}
 	return newOn(c, cfg)
 }

@@ -25,6 +25,8 @@ type copies struct {
 	// doubt is a copy whose write failed, or -1. The kernel may show it whole
 	// from its memory, so it is the one to overwrite next, whatever it looks like.
 	doubt int
+
+	lock string // the file that keeps other tools out, or empty
 }
 
 // locate makes the places of the lines of fw_env.config.
@@ -142,6 +144,7 @@ func (c *copies) problems(images []image) string {
 // save makes v the environment. was is what load gave, for the copy that
 // counts; nil when none did.
 func (c *copies) save(v variables, was []byte) error {
+	defer lock(c.lock)()
 	images, err := c.look()
 	if err != nil {
 		return err

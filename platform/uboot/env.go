@@ -24,6 +24,15 @@ type Env struct {
 // fw_env.config, leads to. It changes nothing. [ErrDamaged] means that no copy
 // is whole.
 func Open(config string) (*Env, error) {
+	c, err := find(config)
+	if err != nil {
+		return nil, err
+	}
+	return open(c)
+}
+
+// find follows a fw_env.config of the real system.
+func find(config string) (*copies, error) {
 	lines, err := readConfig(config)
 	if err != nil {
 		return nil, err
@@ -32,7 +41,8 @@ func Open(config string) (*Env, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
-	return open(c)
+	c.lock = toolsLock
+	return c, nil
 }
 
 func open(c *copies) (*Env, error) {

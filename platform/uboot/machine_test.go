@@ -18,7 +18,11 @@ import (
 	"github.com/leapslot/ota/platform/platformtest"
 )
 
-const envSize = 0x600 // three sectors, so that a write can be torn between them
+// envSize is three sectors, and the variables that change lie in the last one,
+// so that a write can be torn between them and the checksum.
+const envSize = 0x600
+
+var filler = strings.Repeat("f", 1100)
 
 var names = []string{"a", "b"}
 
@@ -56,7 +60,7 @@ type machine struct {
 func newMachine(t testing.TB, s setup, choose forgetful.Choice) *machine {
 	t.Helper()
 	m := &machine{setup: s, disk: forgetful.New(), choose: choose}
-	vars := map[string]string{"otad_slot": "a", "upgrade_available": "0", "bootcount": "0", "bootlimit": "3", "mine": "yes"}
+	vars := map[string]string{"otad_slot": "a", "upgrade_available": "0", "bootcount": "0", "bootlimit": "3", "mine": "yes", "otad_setup": filler}
 	image := make([]byte, 0x2000)
 	for _, l := range s.lines {
 		raw := simEncode(vars, 1, s.redundant)
@@ -210,8 +214,13 @@ func (m *machine) set(path string, at int64, raw []byte) bool {
 
 func simEncode(vars map[string]string, flag byte, redundant bool) []byte {
 	var text strings.Builder
+	if v, ok := vars["otad_setup"]; ok {
+		fmt.Fprintf(&text, "otad_setup=%s\x00", v)
+	}
 	for k, v := range vars {
-		fmt.Fprintf(&text, "%s=%s\x00", k, v)
+		if k != "otad_setup" {
+			fmt.Fprintf(&text, "%s=%s\x00", k, v)
+		}
 	}
 	head := 4
 	if redundant {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,36 +62,20 @@ type KeyOptions struct {
 // alone says which keys are good for packages. What is wrong with the list is an
 // error as well: it is not left out, or else to damage it were to undo it.
 func LoadPublicKeys(dir string, o KeyOptions) (KeySet, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return KeySet{}, fmt.Errorf("keys: %w", err)
-	}
 	if o.Threshold < 0 || o.ListThreshold < 0 {
 		return KeySet{}, errors.New("keys: a threshold below 1 (how many keys must have signed)")
 	}
-	var keys []Key
-	list := false
-	for _, e := range entries {
-		list = list || e.Name() == KeyListName
-		if !strings.HasSuffix(e.Name(), keySuffix) {
-			continue
-		}
-		if len(keys) == MaxKeys {
-			return KeySet{}, fmt.Errorf("keys: more than %d in %s (remove those that are not in use)", MaxKeys, dir)
-		}
-		key, err := loadKey(filepath.Join(dir, e.Name()), o)
-		if err != nil {
-			return KeySet{}, fmt.Errorf("key %s: %w", filepath.Join(dir, e.Name()), err)
-		}
-		keys = append(keys, key)
+	keys, err := LoadRoots(dir, o)
+	if err != nil {
+		return KeySet{}, err
 	}
-	if len(keys) == 0 {
-		return KeySet{}, fmt.Errorf("keys: no file named *%s in %s (put the product's public key there)", keySuffix, dir)
-	}
-	if err := noneTwice(keys); err != nil {
+	// Lstat: a link that leads nowhere is a list that is broken, not one that
+	// is not there.
+	_, err = os.Lstat(filepath.Join(dir, KeyListName))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return KeySet{}, fmt.Errorf("keys: %w", err)
 	}
-	if list {
+	if err == nil {
 		set, err := loadList(filepath.Join(dir, KeyListName), keys, o)
 		if err != nil {
 			return KeySet{}, fmt.Errorf("key list %s: %w", filepath.Join(dir, KeyListName), err)
@@ -101,6 +86,35 @@ func LoadPublicKeys(dir string, o KeyOptions) (KeySet, error) {
 		return KeySet{}, fmt.Errorf("keys: %s in %s is gone, and version %d of it was in use (bring it back, or a newer one)", KeyListName, dir, o.ListVersion)
 	}
 	return KeySet{Keys: keys, Threshold: max(1, o.Threshold)}, nil
+}
+
+// LoadRoots reads the .pem files alone, as LoadPublicKeys does, and no key list.
+func LoadRoots(dir string, o KeyOptions) ([]Key, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	var keys []Key
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), keySuffix) {
+			continue
+		}
+		if len(keys) == MaxKeys {
+			return nil, fmt.Errorf("keys: more than %d in %s (remove those that are not in use)", MaxKeys, dir)
+		}
+		key, err := loadKey(filepath.Join(dir, e.Name()), o)
+		if err != nil {
+			return nil, fmt.Errorf("key %s: %w", filepath.Join(dir, e.Name()), err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("keys: no file named *%s in %s (put the product's public key there)", keySuffix, dir)
+	}
+	if err := noneTwice(keys); err != nil {
+		return nil, fmt.Errorf("keys: %w", err)
+	}
+	return keys, nil
 }
 
 func loadKey(path string, o KeyOptions) (Key, error) {
@@ -133,7 +147,7 @@ func loadList(path string, roots []Key, o KeyOptions) (KeySet, error) {
 	if err != nil {
 		return KeySet{}, err
 	}
-	list, err := OpenKeyList(string(text), roots, max(1, o.ListThreshold))
+	list, err := OpenKeyList(strings.TrimSuffix(string(text), "\n"), roots, max(1, o.ListThreshold))
 	if err != nil {
 		return KeySet{}, err
 	}

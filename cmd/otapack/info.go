@@ -6,16 +6,22 @@ import (
 	"io"
 
 	"github.com/leapslot/ota/diff"
+	"github.com/leapslot/ota/verify"
 	"github.com/spf13/cobra"
 )
 
 func (e *env) infoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "info FILE",
-		Short: "Say what is in a patch",
-		Long: `Says what is in a patch, from its header and its records. The data itself is not
-looked at: only applying proves it sound.`,
+		Short: "Say what is in a patch, a manifest, a bundle, a key list or a key",
+		Long: `Says what is in a file, which it tells by the content.
+
+A patch: from its header and its records. The data itself is not looked at: only
+applying proves it sound. A manifest, a bundle, a key list: what stands in it and
+who is said to have signed; that it is so, otapack verify tells. A public key: its
+id.`,
 		Example: `  otapack info update.patch
+  otapack info rootfs-1.1.udi
   otapack info update.patch -o json`,
 		Args: exactly("FILE"),
 	}
@@ -36,6 +42,24 @@ func (e *env) info(path string, asJSON bool) error {
 		return err
 	}
 	defer f.Close()
+	switch kindOfFile(f, size) {
+	case fileManifest:
+		return e.infoManifest(path, asJSON)
+	case fileBundle:
+		return e.infoBundle(path, f, size, asJSON)
+	case fileKeyList:
+		doc, err := readSigned(path, verify.KindKeyList)
+		if err != nil {
+			return failed(path, err, "name a key list")
+		}
+		return e.showKeyList(path, doc, asJSON)
+	case fileKey:
+		return e.infoKey(path, asJSON)
+	}
+	return e.infoPatch(path, f, size, asJSON)
+}
+
+func (e *env) infoPatch(path string, f io.ReaderAt, size int64, asJSON bool) error {
 	s, err := diff.Info(f, size)
 	if err != nil {
 		todo := "name a patch"
@@ -49,10 +73,7 @@ func (e *env) info(path string, asJSON bool) error {
 	if asJSON {
 		return printJSON(e.out, s)
 	}
-	for _, row := range []struct {
-		name  string
-		value any
-	}{
+	return e.printRows([]row{
 		{"format", s.Format},
 		{"patch bytes", s.Size},
 		{"new image bytes", s.NewSize},
@@ -63,8 +84,18 @@ func (e *env) info(path string, asJSON bool) error {
 		{"records", s.Records},
 		{"bytes changed from the old image", s.DiffBytes},
 		{"bytes sent as they are", s.ExtraBytes},
-	} {
-		if _, err := fmt.Fprintf(e.out, "%-34s%v\n", row.name, row.value); err != nil {
+	})
+}
+
+// row is a line of a table of two columns.
+type row struct {
+	name  string
+	value any
+}
+
+func (e *env) printRows(rows []row) error {
+	for _, r := range rows {
+		if _, err := fmt.Fprintf(e.out, "%-34s%v\n", r.name, r.value); err != nil {
 			return fmt.Errorf("printing: %w", err)
 		}
 	}

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -18,11 +22,14 @@ func (e *env) keygenCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a pair of keys",
-		Long: `Makes a pair of keys and prints the names of the two files: DIR/rsa2048.key.pem,
-the private one, which only its owner can read, and DIR/rsa2048.pub.pem, which goes
-to the devices. Keys that are there already are never overwritten.`,
-		Example: `  otapack keygen --type rsa2048 --out keys`,
-		Args:    exactly(),
+		Long: `Makes a pair of keys and prints the names of the two files: DIR/TYPE.key.pem, the
+private one, which only its owner can read, and DIR/TYPE.pub.pem, which goes to the
+devices. Keys that are there already are never overwritten.
+
+ed25519 and ecdsa-p256 sign manifests and key lists; rsa2048 signs digests too.`,
+		Example: `  otapack keygen --type ed25519 --out keys
+  otapack keygen --type rsa2048 --out keys`,
+		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := required(c, "type", kind); err != nil {
 				return err
@@ -30,19 +37,38 @@ to the devices. Keys that are there already are never overwritten.`,
 			if err := required(c, "out", dir); err != nil {
 				return err
 			}
-			if kind != "rsa2048" {
-				return usagef(c.Name(), "--type %q is not known (use rsa2048)", kind)
+			switch kind {
+			case keyEd25519, keyECDSA, keyRSA:
+				return e.keygen(kind, dir)
 			}
-			return e.keygen(dir)
+			return usagef(c.Name(), "--type %q is not known (use ed25519, ecdsa-p256 or rsa2048)", kind)
 		},
 	}
-	c.Flags().StringVar(&kind, "type", "", "kind of key: rsa2048")
+	c.Flags().StringVar(&kind, "type", "", "kind of key: ed25519, ecdsa-p256 or rsa2048")
 	c.Flags().StringVar(&dir, "out", "", "directory for the two files, made when it is not there")
 	return c
 }
 
-func (e *env) keygen(dir string) error {
-	private, public := filepath.Join(dir, "rsa2048.key.pem"), filepath.Join(dir, "rsa2048.pub.pem")
+// The kinds of keys.
+const (
+	keyEd25519 = "ed25519"
+	keyECDSA   = "ecdsa-p256"
+	keyRSA     = "rsa2048"
+)
+
+func newKey(kind string) (crypto.Signer, error) {
+	switch kind {
+	case keyEd25519:
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		return key, err
+	case keyECDSA:
+		return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	}
+	return rsa.GenerateKey(rand.Reader, 2048)
+}
+
+func (e *env) keygen(kind, dir string) error {
+	private, public := filepath.Join(dir, kind+".key.pem"), filepath.Join(dir, kind+".pub.pem")
 	for _, path := range []string{private, public} {
 		if _, err := os.Lstat(path); err == nil {
 			return failed(path, fs.ErrExist, "keys are never overwritten: name another directory")
@@ -51,7 +77,7 @@ func (e *env) keygen(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return failed(dir, err, "name a directory that can be made")
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := newKey(kind)
 	if err != nil {
 		return fmt.Errorf("keygen: %w (try again)", err)
 	}
@@ -59,7 +85,7 @@ func (e *env) keygen(dir string) error {
 	if err != nil {
 		return fmt.Errorf("keygen: %w (try again)", err)
 	}
-	publicDER, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	publicDER, err := x509.MarshalPKIXPublicKey(key.Public())
 	if err != nil {
 		return fmt.Errorf("keygen: %w (try again)", err)
 	}

@@ -77,6 +77,7 @@ Its result is the only thing on stdout. Exit codes: 0 ok, 1 failure, 64 used
 wrongly, 77 no permission.`,
 		Example: `  otapack diff rootfs-1.0.img rootfs-1.1.img update.patch
   otapack info update.patch
+  otapack sign update.patch --source rootfs-1.0.img --key ed25519.key.pem --product a1b2c3 --module default --version 1.1
   otapack digestsign update.patch --key rsa2048.key.pem --method SHA256`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -91,7 +92,8 @@ wrongly, 77 no permission.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usagef(c.Name(), "%v (see %s --help)", err, c.CommandPath())
 	})
-	root.AddCommand(e.diffCommand(), e.applyCommand(), e.infoCommand(), e.digestsignCommand(), e.keygenCommand(), e.versionCommand(), man.NewCommand("otapack"))
+	root.AddCommand(e.diffCommand(), e.applyCommand(), e.infoCommand(), e.digestsignCommand(), e.keygenCommand(),
+		e.signCommand(), e.bundleCommand(), e.verifyCommand(), e.keylistCommand(), e.versionCommand(), man.NewCommand("otapack"))
 	return root
 }
 

@@ -55,6 +55,12 @@ type updater interface {
 	Check(ctx context.Context) (*agent.Announced, error)
 	Report(ctx context.Context) error
 	Cancel() error
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
+	Commit(ctx context.Context) error
+	Rollback(ctx context.Context) error
+	MarkGood(ctx context.Context) error
+	MarkBad(ctx context.Context) error
 }
 
 // api answers for the agent that now gives, which may be another one after a
@@ -83,18 +89,13 @@ func (a *api) answer(ctx context.Context, method, path string) (int, any) {
 			return refused(err)
 		}
 		return http.StatusOK, apiCheck{n != nil, n}
-	case "POST /v1/report":
-		ctx, cancel := context.WithTimeout(ctx, apiAskTimeout)
-		defer cancel()
-		if err := a.now().Report(ctx); err != nil {
+	}
+	if method == http.MethodPost {
+		if found, err := obey(ctx, a.now(), path); err != nil {
 			return refused(err)
+		} else if found {
+			return http.StatusOK, struct{}{}
 		}
-		return http.StatusOK, struct{}{}
-	case "POST /v1/cancel":
-		if err := a.now().Cancel(); err != nil {
-			return refused(err)
-		}
-		return http.StatusOK, struct{}{}
 	}
 	return http.StatusNotFound, apiError{"unknown", "there is no " + method + " " + path}
 }

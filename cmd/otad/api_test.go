@@ -26,6 +26,12 @@ func (a asked) History() []agent.Result                         { return nil }
 func (a asked) Check(context.Context) (*agent.Announced, error) { return a.notice, a.err }
 func (a asked) Report(context.Context) error                    { return a.err }
 func (a asked) Cancel() error                                   { return a.err }
+func (a asked) Pause(context.Context) error                     { return a.err }
+func (a asked) Resume(context.Context) error                    { return a.err }
+func (a asked) Commit(context.Context) error                    { return a.err }
+func (a asked) Rollback(context.Context) error                  { return a.err }
+func (a asked) MarkGood(context.Context) error                  { return a.err }
+func (a asked) MarkBad(context.Context) error                   { return a.err }
 
 // The words of the API become exit codes.
 func TestAPIExitCodes(t *testing.T) {
@@ -42,6 +48,15 @@ func TestAPIExitCodes(t *testing.T) {
 		{agent.ErrIdle, "cancel", exitNothing},
 		{agent.ErrTooLate, "cancel", exitFailure},
 		{nil, "cancel", exitOK},
+		{nil, "pause", exitOK},
+		{nil, "resume", exitOK},
+		{agent.ErrIdle, "commit", exitNothing},
+		{nil, "commit", exitOK},
+		{agent.ErrIdle, "rollback", exitNothing},
+		{agent.ErrTooLate, "rollback", exitFailure},
+		{agent.ErrIdle, "mark-bad", exitNothing},
+		{errors.New("the trial failed"), "mark-good", exitFailure},
+		{nil, "mark-good", exitOK},
 	} {
 		socket := serveTest(t, (&api{func() updater { return asked{err: c.err} }, "1"}).answer)
 		var out, problem bytes.Buffer

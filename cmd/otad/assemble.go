@@ -10,13 +10,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/agent"
 	"github.com/leapslot/ota/agent/fetch"
 	subs "github.com/leapslot/ota/agent/gateway"
 	"github.com/leapslot/ota/agent/link"
-	"github.com/leapslot/ota/platform/files"
 	"github.com/leapslot/ota/verify"
+	"github.com/leapslot/ota/verify/tpm"
 )
 
 // maxSecretFile bounds what is read of a secret, a key or a CA.
@@ -30,46 +29,41 @@ type parts struct {
 	fetch *fetch.Client
 	trust *verify.Trust
 	subs  *subs.Gateway // nil when there are none
+
+	counter verify.Counter // nil: the record's
+	clock   func() time.Time
 }
 
-// assemble reads the files that the settings name.
-func assemble(s *settings, b build, log *slog.Logger) (*parts, error) {
-	p := &parts{set: s}
+// assemble reads the files that the settings name. chip is nil when no TPM is
+// configured.
+func assemble(s *settings, b build, chip *tpm.TPM, log *slog.Logger) (*parts, error) {
+	p := &parts{set: s, clock: b.clock(time.Now)}
 	var err error
-	if p.link, err = newLink(s, b, log); err != nil {
+	if p.link, err = newLink(s, b, chip, log); err != nil {
 		return nil, err
 	}
 	if p.fetch, err = newFetch(s, b); err != nil {
 		return nil, err
 	}
-	if p.trust, err = newTrust(s.Trust, verify.KeyOptions{}); err != nil {
+	if p.trust, err = newTrust(s.StateDir, s.Trust, verify.KeyOptions{}); err != nil {
+		return nil, err
+	}
+	if p.counter, err = newCounter(&s.config, chip); err != nil {
 		return nil, err
 	}
 	p.subs, err = newSubs(p, log)
 	return p, err
 }
 
-func newLink(s *settings, b build, log *slog.Logger) (*link.Link, error) {
-	secret, err := deviceSecret(s.Device)
+func newLink(s *settings, b build, chip *tpm.TPM, log *slog.Logger) (*link.Link, error) {
+	c, err := credentials(s.Device, chip)
 	if err != nil {
 		return nil, err
 	}
-	cfg := link.Config{URL: s.Cloud.URL, Proxy: s.Cloud.Proxy, Log: log, Now: b.clock(time.Now), Credentials: ota.Credentials{
-		Device: ota.Device{ProductKey: s.Device.ProductKey, Name: s.Device.DeviceName},
-		Secret: secret, Method: ota.HMACMethod(s.Device.SignMethod),
-	}}
+	cfg := link.Config{URL: s.Cloud.URL, Proxy: s.Cloud.Proxy, Log: log, Now: b.clock(time.Now), Credentials: c}
 	if strings.HasPrefix(s.Cloud.URL, "mqtts:") || strings.HasPrefix(s.Cloud.URL, "wss:") {
-		for _, f := range []struct {
-			key, path string
-			to        *[]byte
-		}{
-			{"cloud.ca_file", s.Cloud.CAFile, &cfg.CA},
-			{"cloud.client_cert", s.Cloud.ClientCert, &cfg.ClientCert},
-			{"cloud.client_key", s.Cloud.ClientKey, &cfg.ClientKey},
-		} {
-			if *f.to, err = optional(f.key, f.path); err != nil {
-				return nil, err
-			}
+		if err := tlsFiles(s.Cloud, chip, &cfg); err != nil {
+			return nil, err
 		}
 	}
 	l, err := link.New(cfg)
@@ -77,23 +71,6 @@ func newLink(s *settings, b build, log *slog.Logger) (*link.Link, error) {
 		return nil, exitf(exitConfig, "cloud", "%w (correct [cloud] or [device] in %s)", err, s.file)
 	}
 	return l, nil
-}
-
-// deviceSecret is the one of the configuration, or that of its file without the
-// line's end.
-func deviceSecret(d deviceConfig) (string, error) {
-	if d.SecretFile == "" {
-		return d.Secret, nil
-	}
-	b, err := optional("device.device_secret_file", d.SecretFile)
-	if err != nil {
-		return "", err
-	}
-	secret := strings.TrimSpace(string(b))
-	if secret == "" {
-		return "", exitf(exitConfig, "device.device_secret_file", "%s: it is empty (write the device's secret into it)", d.SecretFile)
-	}
-	return secret, nil
 }
 
 // optional reads a file that a key names; an empty path is no file.
@@ -148,21 +125,6 @@ func newFetch(s *settings, b build) (*fetch.Client, error) {
 	return c, nil
 }
 
-func newTrust(t trustConfig, opt verify.KeyOptions) (*verify.Trust, error) {
-	var keys verify.KeySet
-	if t.Keys != "" {
-		var err error
-		if keys, err = verify.LoadPublicKeys(t.Keys, opt); err != nil {
-			return nil, exitf(exitConfig, "trust.keys", "%w (every .pem there must be a public key of the product)", err)
-		}
-	}
-	trust, err := verify.NewTrust(verify.Requirement(t.Require), keys)
-	if err != nil {
-		return nil, exitf(exitConfig, "trust", "%w (correct [trust])", err)
-	}
-	return trust, nil
-}
-
 // newAgent makes the agent of the parts and the machine.
 func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
 	s := p.set
@@ -180,7 +142,8 @@ func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
 	}
 	cfg := agent.Config{
 		Modules: modules, Cloud: p.link, Downloads: p.fetch, Slots: m.slots, Boot: m.boot,
-		Power: files.Supervised{}, Store: m.store, Spool: m.spool, Trust: p.trust, BootID: m.bootID,
+		Power: m.power, Store: m.store, Spool: m.spool, Trust: p.trust, BootID: m.bootID,
+		Product: s.Device.ProductKey, Clock: p.clock, Counter: p.counter, OpenBundle: openBundle,
 		HealthCloud: s.Health.Cloud, HealthTimeout: time.Duration(s.Health.Timeout),
 		PatchUnknownSource: s.Trust.PatchUnknownSource == "allow", Log: log,
 	}

@@ -19,7 +19,8 @@ import (
 var errNotRunning = errors.New("the service is not running")
 
 const (
-	clientTimeout   = apiAskTimeout + 10*time.Second
+	clientGrace     = 10 * time.Second // that the service has beyond its own limit
+	clientTimeout   = apiAskTimeout + clientGrace
 	maxClientAnswer = 4 << 20
 )
 
@@ -50,8 +51,11 @@ func (a *app) call(ctx context.Context, verb, method, path string, v any) error 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
-	defer cancel()
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, clientTimeout)
+		defer cancel()
+	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://otad"+path, nil)
 	if err != nil {
 		return err
@@ -148,56 +152,4 @@ func (a *app) check(ctx context.Context, exitCode bool) error {
 		return &exitError{code: exitAvailable}
 	}
 	return err
-}
-
-func (a *app) reportCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "report",
-		Short: "Report the versions of all modules to the cloud again",
-		Long: `Reports the versions of all modules again, which the service does by itself once
-after each start and after an update. Exits with 75 while an update is under way:
-the version of what is being updated would make the cloud call it failed.`,
-		Example: `  otad report`,
-		Args:    exactly(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			err := a.call(c.Context(), "report", http.MethodPost, "/v1/report", &struct{}{})
-			switch {
-			case err != nil:
-				return err
-			case a.json():
-				return printJSON(a.out, map[string]bool{"reported": true})
-			}
-			_, err = fmt.Fprintln(a.out, "reported, or owed until the cloud is reached")
-			return err
-		},
-	}
-	a.outputFlag(c)
-	a.socketFlag(c)
-	return c
-}
-
-func (a *app) cancelCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "cancel",
-		Short: "Stop the update that is under way",
-		Long: `Stops the update that is under way; the cloud hears of it as a failure. Exits with
-2 when there is none, and with 1 when the boot loader was told to start the new
-system already.`,
-		Example: `  otad cancel`,
-		Args:    exactly(),
-		RunE: func(c *cobra.Command, _ []string) error {
-			err := a.call(c.Context(), "cancel", http.MethodPost, "/v1/cancel", &struct{}{})
-			switch {
-			case err != nil:
-				return err
-			case a.json():
-				return printJSON(a.out, map[string]bool{"cancelled": true})
-			}
-			_, err = fmt.Fprintln(a.out, "cancelled")
-			return err
-		},
-	}
-	a.outputFlag(c)
-	a.socketFlag(c)
-	return c
 }

@@ -41,8 +41,8 @@ type deviceConfig struct {
 	Secret     string `toml:"device_secret" secret:"all"`
 	SecretFile string `toml:"device_secret_file"`
 	SignMethod string `toml:"sign_method"`
-	Credential any    `toml:"credential"` // of systemd; not in this build
-	TPM        any    `toml:"tpm"`        // not in this build
+	Credential string `toml:"credential"` // name of a credential of systemd
+	TPM        string `toml:"tpm"`        // device node, or unix socket, of the TPM that holds the secret
 }
 
 type cloudConfig struct {
@@ -64,26 +64,38 @@ type moduleConfig struct {
 }
 
 type slotsConfig struct {
-	Kind string `toml:"kind"`
-	A    string `toml:"a"`
-	B    string `toml:"b"`
-	Size size   `toml:"size"` // of ordinary files that do not exist yet
+	Kind   string `toml:"kind"`
+	A      string `toml:"a"`
+	B      string `toml:"b"`
+	Size   size   `toml:"size"`   // of ordinary files that do not exist yet; of a device, the least
+	Direct bool   `toml:"direct"` // past the page cache; of a device
 }
 
 type bootConfig struct {
-	Kind      string `toml:"kind"`
-	Attempts  int    `toml:"attempts"`
-	Dir       string `toml:"dir"`
-	EnvConfig string `toml:"env_config"`
-	Grubenv   string `toml:"grubenv"`
-	Script    string `toml:"script"`
+	Kind        string `toml:"kind"`
+	Attempts    int    `toml:"attempts"`
+	Dir         string `toml:"dir"`
+	EnvConfig   string `toml:"env_config"`
+	Environment string `toml:"environment"` // of "uboot": the text of a new environment, to mend with
+	Grubenv     string `toml:"grubenv"`
+	Script      string `toml:"script"`
+	Autoboot    string `toml:"autoboot"`   // of "tryboot"
+	Entries     string `toml:"entries"`    // of "systemd-boot"
+	Initrd      string `toml:"initrd"`     // of "systemd-boot"
+	State       string `toml:"state"`      // of "barebox"
+	StateNode   string `toml:"state_node"` // of "barebox"
+	Partition   string `toml:"partition"`  // of "efi": PARTUUID; {slot} stands for a or b here and below
+	Loader      string `toml:"loader"`     // of "efi": the file there
+	Arguments   string `toml:"arguments"`  // of "efi" and "systemd-boot": the kernel's command line
 }
 
 type healthConfig struct {
-	Timeout  duration   `toml:"timeout"`
-	Cloud    bool       `toml:"cloud"`
-	Commands [][]string `toml:"commands"`
-	Units    []string   `toml:"units"`
+	Watchdog        string     `toml:"watchdog"` // device node
+	WatchdogTimeout duration   `toml:"watchdog_timeout"`
+	Timeout         duration   `toml:"timeout"`
+	Cloud           bool       `toml:"cloud"`
+	Commands        [][]string `toml:"commands"`
+	Units           []string   `toml:"units"`
 }
 
 type downloadConfig struct {
@@ -98,10 +110,15 @@ type trustConfig struct {
 	Keys               string `toml:"keys"`
 	Require            string `toml:"require"`
 	PatchUnknownSource string `toml:"patch_unknown_source"`
+	MinMethod          string `toml:"min_method"`
+	Threshold          int    `toml:"threshold"`
+	ListThreshold      int    `toml:"list_threshold"`
+	Counter            string `toml:"counter"`
 }
 
 type rebootConfig struct {
 	Command []string `toml:"command"`
+	Timeout duration `toml:"timeout"`
 }
 
 type logConfig struct {
@@ -119,9 +136,10 @@ func defaults() config {
 		Device:   deviceConfig{SignMethod: string(ota.HMACSHA256)},
 		Slots:    slotsConfig{Kind: "files"},
 		Boot:     bootConfig{Kind: "files", Attempts: files.DefaultAttempts},
-		Health:   healthConfig{Timeout: duration(agent.DefaultHealthTimeout), Cloud: true},
+		Health:   healthConfig{Timeout: duration(agent.DefaultHealthTimeout), Cloud: true, WatchdogTimeout: duration(time.Minute)},
 		Download: downloadConfig{LowSpeed: fetch.DefaultLowSpeed, IdleTimeout: duration(fetch.DefaultIdleTimeout), Retries: fetch.DefaultRetries},
 		Trust:    trustConfig{PatchUnknownSource: "refuse"},
+		Reboot:   rebootConfig{Timeout: duration(time.Minute)},
 		Log:      logConfig{Level: "info"},
 		API:      apiConfig{Socket: defaultSocket},
 	}
@@ -134,13 +152,23 @@ const (
 	maxIdleTimeout   = time.Hour
 	maxRetries       = 1000
 	maxSocketPath    = 107 // what the kernel takes
+	maxThreshold     = 16  // signatures
 )
 
 // complete fills in the defaults that depend on other keys. Without a word about
 // it a signature is wanted as soon as there are keys to check it with.
 func (c *config) complete() {
-	if c.Boot.Dir == "" {
+	if c.Boot.Dir == "" && c.Boot.Kind == "files" {
 		c.Boot.Dir = filepath.Join(c.StateDir, "boot")
+	}
+	if c.Boot.StateNode == "" && c.Boot.Kind == "barebox" {
+		c.Boot.StateNode = "/proc/device-tree/state"
+	}
+	if c.Trust.Counter == "" {
+		c.Trust.Counter = "record"
+		if c.Device.TPM != "" {
+			c.Trust.Counter = "tpm"
+		}
 	}
 	if c.Trust.Require == "" {
 		c.Trust.Require = "digest"

@@ -56,15 +56,23 @@ func (c *checker) device() {
 	if err := (ota.Device{ProductKey: "x", Name: d.DeviceName}).Validate(); err != nil {
 		c.bad("device.device_name", "copy it from the cloud's console", "%v", err)
 	}
+	var given []string
+	for _, k := range []string{"device_secret", "device_secret_file", "credential", "tpm"} {
+		if key, _ := find("device." + k); key.value(&c.config).String() != "" {
+			given = append(given, k)
+		}
+	}
 	switch {
-	case d.Credential != nil:
-		c.later("device.credential", "a credential of systemd", "use device_secret_file")
-	case d.TPM != nil:
-		c.later("device.tpm", "a secret in a TPM", "use device_secret_file")
-	case d.Secret != "" && d.SecretFile != "":
-		c.bad("device.device_secret", "remove one of them", "device_secret and device_secret_file are both set")
-	case d.Secret == "" && d.SecretFile == "":
-		c.bad("device.device_secret_file", "set device_secret_file, or device_secret", "the device has no secret")
+	case len(given) == 0:
+		c.bad("device.device_secret_file", "set device_secret_file, device_secret, credential or tpm", "the device has no secret")
+	case len(given) == 2:
+		c.bad("device."+given[0], "remove one of them", "%s are both set", strings.Join(given, " and "))
+	case len(given) > 2:
+		c.bad("device."+given[0], "leave one of them", "%s are set", strings.Join(given, " and "))
+	case strings.ContainsAny(d.Credential, "/"):
+		c.bad("device.credential", "write the ID of LoadCredential=ID:PATH", "%q is no name", d.Credential)
+	case d.TPM != "" && d.SignMethod != string(ota.HMACSHA256):
+		c.bad("device.sign_method", "leave it out for hmacsha256", "a TPM signs with hmacsha256")
 	}
 	method := ota.HMACMethod(d.SignMethod)
 	if !slices.Contains([]ota.HMACMethod{ota.HMACSHA256, ota.HMACSHA1, ota.HMACMD5}, method) {
@@ -92,6 +100,9 @@ func (c *checker) cloud() {
 	c.proxy("cloud.proxy", c.Cloud.Proxy, "environment", "http", "socks5")
 	if (c.Cloud.ClientCert == "") != (c.Cloud.ClientKey == "") {
 		c.bad("cloud.client_cert", "set both or none", "client_cert and client_key belong together")
+	}
+	if c.Cloud.ClientKey == keyInTPM && c.Device.TPM == "" {
+		c.bad("cloud.client_key", "set device.tpm", "the key is in the TPM, and none is configured")
 	}
 }
 
@@ -171,48 +182,80 @@ func (c *checker) version(at string, m moduleConfig) {
 
 func (c *checker) slots() {
 	s := &c.Slots
+	what := "file"
 	switch s.Kind {
 	case "files":
-	case "block", "ubi":
-		c.later("slots.kind", fmt.Sprintf("the kind %q", s.Kind), `use "files"`)
-		return
+	case "block":
+		what = "device"
+	case "ubi":
+		what = "volume"
 	default:
-		c.bad("slots.kind", `use "files"`, "there is no kind %q", s.Kind)
+		c.bad("slots.kind", `use "files", "block" or "ubi"`, "there is no kind %q", s.Kind)
 		return
 	}
 	if s.A == "" {
-		c.bad("slots.a", "name the file of slot a", "it is not set")
+		c.bad("slots.a", "name the "+what+" of slot a", "it is not set")
 	}
 	if s.B == "" {
-		c.bad("slots.b", "name the file of slot b", "it is not set")
+		c.bad("slots.b", "name the "+what+" of slot b", "it is not set")
 	}
-	if s.A != "" && sameFile(s.A, s.B) {
-		c.bad("slots.b", "name two files", "both slots are %s", filepath.Clean(s.A))
+	if s.A != "" && (s.A == s.B || sameFile(s.A, s.B)) {
+		c.bad("slots.b", "name two "+what+"s", "both slots are %s", filepath.Clean(s.A))
 	}
+	if s.Kind != "block" && s.Direct {
+		c.bad("slots.direct", "remove it", "only block devices are written past the page cache")
+	}
+}
+
+// bootKeys are the settings of single boot loaders.
+var bootKeys = map[string][]string{
+	"files":        {"dir"},
+	"uboot":        {"env_config", "environment"},
+	"grub":         {"grubenv"},
+	"efi":          {"partition", "loader", "arguments"},
+	"systemd-boot": {"entries", "loader", "initrd", "arguments"},
+	"tryboot":      {"autoboot", "dir"},
+	"barebox":      {"state", "state_node"},
+	"script":       {"script"},
 }
 
 func (c *checker) boot() {
 	b := &c.Boot
-	switch b.Kind {
-	case "files":
-	case "uboot", "grub", "efi", "systemd-boot", "tryboot", "barebox", "script":
-		c.later("boot.kind", fmt.Sprintf("the boot loader %q", b.Kind), `use "files"`)
+	mine, ok := bootKeys[b.Kind]
+	switch {
+	case !ok:
+		c.bad("boot.kind", "use "+strings.Join(bootKinds[:], ", "), "there is no boot loader %q", b.Kind)
 		return
-	default:
-		c.bad("boot.kind", `use "files"`, "there is no boot loader %q", b.Kind)
-		return
+	}
+	for _, k := range keys() {
+		name, in := strings.CutPrefix(k.path, "boot.")
+		if in && name != "kind" && name != "attempts" && !slices.Contains(mine, name) && c.isSet(k.path) && !k.value(&c.config).IsZero() {
+			c.bad(k.path, "remove it", "boot kind %q has no such setting", b.Kind)
+		}
 	}
 	if b.Attempts < 1 || b.Attempts > files.MaxAttempts {
 		c.bad("boot.attempts", "3 is usual", "%d is not within 1 and %d", b.Attempts, files.MaxAttempts)
 	}
-	for _, k := range []string{"boot.env_config", "boot.grubenv", "boot.script"} {
-		if c.isSet(k) {
-			c.bad(k, "remove it", `boot kind "files" has no such setting`)
+	for _, k := range wanted[b.Kind] {
+		if key, _ := find("boot." + k); key.value(&c.config).String() == "" {
+			c.bad("boot."+k, "set it", "boot kind %q needs it", b.Kind)
 		}
 	}
-	if c.isSet("reboot.command") {
+	if b.Kind == "files" && c.isSet("reboot.command") {
 		c.bad("reboot.command", "remove [reboot]", `with boot kind "files" the machine is never rebooted: otad exits with %d and its supervisor starts it again`, exitReboot)
 	}
+	if c.Reboot.Command != nil && (len(c.Reboot.Command) == 0 || c.Reboot.Command[0] == "") {
+		c.bad("reboot.command", `write ["COMMAND", "ARGUMENT"]`, "the command is empty")
+	}
+}
+
+// wanted are the settings without which a boot loader cannot be used.
+var wanted = map[string][]string{
+	"efi":          {"partition", "loader"},
+	"systemd-boot": {"entries", "loader"},
+	"tryboot":      {"autoboot", "dir"},
+	"barebox":      {"state"},
+	"script":       {"script"},
 }
 
 func (c *checker) health() {
@@ -255,15 +298,27 @@ func (c *checker) proxy(key, value, word string, schemes ...string) {
 func (c *checker) trust() {
 	t := &c.Trust
 	switch t.Require {
-	case "digestsign":
+	case "digestsign", "manifest":
 		if t.Keys == "" {
 			c.bad("trust.keys", "name the directory of the product's public keys", "signatures are required, and there is no key to check them with")
 		}
-	case "manifest":
-		c.later("trust.require", "a signed manifest", `use "digestsign"`)
 	case "digest":
 	default:
-		c.bad("trust.require", `use "digest" or "digestsign"`, "there is no %q", t.Require)
+		c.bad("trust.require", `use "digest", "digestsign" or "manifest"`, "there is no %q", t.Require)
+	}
+	if _, err := ota.ParseSignMethod(t.MinMethod); t.MinMethod != "" && err != nil {
+		c.bad("trust.min_method", `"SHA256" refuses Md5`, "%v", err)
+	}
+	for key, n := range map[string]int{"trust.threshold": t.Threshold, "trust.list_threshold": t.ListThreshold} {
+		if n < 0 || n > maxThreshold {
+			c.bad(key, "1 is usual", "%d is not within 0 and %d", n, maxThreshold)
+		}
+	}
+	switch {
+	case t.Counter != "record" && t.Counter != "tpm":
+		c.bad("trust.counter", `use "record" or "tpm"`, "there is no %q", t.Counter)
+	case t.Counter == "tpm" && c.Device.TPM == "":
+		c.bad("trust.counter", "set device.tpm", "the counter is in the TPM, and none is configured")
 	}
 	if t.PatchUnknownSource != "refuse" && t.PatchUnknownSource != "allow" {
 		c.bad("trust.patch_unknown_source", `use "refuse" or "allow"`, "there is no %q", t.PatchUnknownSource)

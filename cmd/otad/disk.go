@@ -21,13 +21,13 @@ func (a *app) readDisk() (left, error) {
 
 // look is readDisk for settings that are there.
 func (s *settings) look() (l left, err error) {
-	boot, err := openBoot(s.Boot)
+	boot, err := openBoot(&s.config)
 	if err != nil {
 		return l, err
 	}
 	running, err := boot.Running()
 	if err != nil {
-		return l, exitf(exitFailure, "boot", "%s: %w (see otad doctor)", s.Boot.Dir, err)
+		return l, exitf(exitFailure, "boot", "%s: %w (see otad doctor)", s.Boot.Kind, err)
 	}
 	store, err := openRecord(s.StateDir)
 	if err != nil {

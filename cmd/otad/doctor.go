@@ -12,6 +12,7 @@ import (
 	"github.com/leapslot/ota/agent"
 	"github.com/leapslot/ota/platform"
 	"github.com/leapslot/ota/platform/durable"
+	"github.com/leapslot/ota/verify/tpm"
 	"github.com/spf13/cobra"
 )
 
@@ -31,13 +32,14 @@ type doctor struct {
 	app      *app
 	set      *settings
 	build    build
+	chip     *tpm.TPM  // nil without one
 	running  bool      // the service is
 	status   apiStatus // of it
 	findings []finding
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	var recordSlot bool
+	var recordSlot, mend bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Find what would make an update fail, before there is one",
@@ -47,17 +49,21 @@ otherwise the doctor signs in to the cloud itself.
 
 With --record-slot it also records length and SHA-256 of the image that runs, so
 that a first patch onto an image of the factory is accepted. The service must be
-stopped for that.`,
+stopped for that.
+
+With --mend what the boot loader keeps is made anew when it is damaged or never
+was made: the running slot is then the kept one, and nothing is on trial.`,
 		Example: `  otad doctor
   systemctl stop otad && otad doctor --record-slot; systemctl start otad`,
 		Args: exactly(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			d := &doctor{app: a, build: thisBuild()}
-			d.look(c.Context(), recordSlot)
+			d.look(c.Context(), recordSlot, mend)
 			return d.print()
 		},
 	}
 	c.Flags().BoolVar(&recordSlot, "record-slot", false, "record the digest of the running image")
+	c.Flags().BoolVar(&mend, "mend", false, "mend what the boot loader keeps")
 	a.outputFlag(c)
 	a.socketFlag(c)
 	return c
@@ -72,7 +78,7 @@ func (d *doctor) add(check, state, todo, format string, args ...any) {
 // failed adds an error, whose text says what to do itself when todo is empty.
 func (d *doctor) failed(check, todo string, err error) { d.add(check, "fail", todo, "%v", err) }
 
-func (d *doctor) look(ctx context.Context, recordSlot bool) {
+func (d *doctor) look(ctx context.Context, recordSlot, mend bool) {
 	set, err := d.app.load()
 	if err != nil {
 		d.failed("config", "otad config check says it all", err)
@@ -83,16 +89,22 @@ func (d *doctor) look(ctx context.Context, recordSlot bool) {
 	d.running = d.app.call(ctx, "doctor", http.MethodGet, "/v1/status", &d.status) == nil
 	d.state()
 	d.record()
-	d.boot()
+	d.boot(mend)
 	d.slots()
 	d.folders()
 	if recordSlot {
 		d.recordSlot(ctx)
 	}
-	d.secret()
+	if d.openChip() {
+		defer closeTPM(d.chip)
+		d.secret()
+		d.counter()
+	}
 	d.keys()
 	d.clock(time.Now())
-	d.cloud(ctx)
+	if d.chip != nil || d.set.Device.TPM == "" {
+		d.cloud(ctx)
+	}
 }
 
 func (d *doctor) state() {
@@ -124,34 +136,7 @@ func (d *doctor) record() {
 // fresh reports whether otad run never was here: what it makes is not missing.
 func (d *doctor) fresh() bool {
 	_, state := os.Stat(d.set.StateDir)
-	_, boot := os.Stat(d.set.Boot.Dir)
-	return errors.Is(state, fs.ErrNotExist) || errors.Is(boot, fs.ErrNotExist)
-}
-
-func (d *doctor) boot() {
-	b, err := openBoot(d.set.Boot)
-	if err != nil {
-		if _, missing := os.Stat(d.set.Boot.Dir); errors.Is(missing, fs.ErrNotExist) {
-			d.add("boot", "warn", "otad run makes it", "%s does not exist yet", d.set.Boot.Dir)
-			return
-		}
-		d.failed("boot", "", err)
-		return
-	}
-	running, err := b.Running()
-	if err != nil {
-		d.failed("boot", "restore "+d.set.Boot.Dir+", or remove it to start slot a", err)
-		return
-	}
-	st, err := b.State()
-	switch {
-	case err != nil:
-		d.failed("boot", "restore "+d.set.Boot.Dir+", or remove it to start slot a", err)
-	case st.Trial != "":
-		d.ok("boot", "slot %s runs; slot %s is on trial, %s left", running, st.Trial, plural(st.Left, "attempt"))
-	default:
-		d.ok("boot", "slot %s runs and is kept", running)
-	}
+	return errors.Is(state, fs.ErrNotExist) || d.set.bootless()
 }
 
 func (d *doctor) slots() {
@@ -165,7 +150,7 @@ func (d *doctor) slots() {
 		return
 	}
 	running := slotNames[0] // which a machine that was never started starts
-	if b, err := openBoot(d.set.Boot); err == nil {
+	if b, err := openBoot(&d.set.config); err == nil {
 		running, _ = b.Running()
 	}
 	for i, s := range slots {
@@ -206,6 +191,9 @@ func (d *doctor) recordSlot(ctx context.Context) {
 	const check = "record-slot"
 	// In the factory otad has not run yet: what it makes is made here.
 	for key, dir := range map[string]string{"state_dir": d.set.StateDir, "boot.dir": d.set.Boot.Dir} {
+		if dir == "" {
+			continue
+		}
 		if err := makeDir(dir, key); err != nil {
 			d.failed(check, "", err)
 			return
@@ -236,7 +224,7 @@ func (d *doctor) recordSlot(ctx context.Context) {
 }
 
 func (d *doctor) runningSlot() (platform.Slot, error) {
-	b, err := openBoot(d.set.Boot)
+	b, err := openBoot(&d.set.config)
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,16 @@ import (
 // secret looks at the device's secret, which nobody else should read.
 func (d *doctor) secret() {
 	path := d.set.Device.SecretFile
-	if _, err := deviceSecret(d.set.Device); err != nil {
+	if _, err := credentials(d.set.Device, d.chip); err != nil {
 		d.failed("secret", "", err)
+		return
+	}
+	if d.chip != nil {
+		d.ok("secret", "in the TPM at %s, made by %s", d.set.Device.TPM, d.chip.Maker())
+		return
+	}
+	if d.set.Device.Credential != "" {
+		d.ok("secret", "the credential %s of systemd", d.set.Device.Credential)
 		return
 	}
 	if path == "" {
@@ -30,7 +38,7 @@ func (d *doctor) secret() {
 }
 
 func (d *doctor) keys() {
-	t, err := newTrust(d.set.Trust, verify.KeyOptions{})
+	t, err := newTrust("", d.set.Trust, verify.KeyOptions{})
 	switch {
 	case err != nil:
 		d.failed("keys", "", err)
@@ -75,7 +83,7 @@ func (d *doctor) cloud(ctx context.Context) {
 
 // signIn connects once.
 func (d *doctor) signIn(ctx context.Context) error {
-	l, err := newLink(d.set, d.build, slog.New(slog.DiscardHandler))
+	l, err := newLink(d.set, d.build, d.chip, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}

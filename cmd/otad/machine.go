@@ -8,7 +8,6 @@ import (
 
 	"github.com/leapslot/ota/platform"
 	"github.com/leapslot/ota/platform/durable"
-	"github.com/leapslot/ota/platform/files"
 )
 
 // Names in the state directory.
@@ -18,15 +17,13 @@ const (
 	canaryName = "canary"
 )
 
-// slotNames are how the configuration and the boot loader call the two slots.
-var slotNames = [2]string{"a", "b"}
-
 // machine is what the agent holds of this device as long as it runs.
 type machine struct {
 	lock   *durable.Locked
 	store  *durable.Pair
 	spool  *durable.Spool
-	boot   *files.Boot
+	boot   platform.Boot
+	power  platform.Power
 	slots  [2]platform.Slot
 	bootID string
 }
@@ -39,11 +36,11 @@ func (m *machine) close() {
 	m.lock.Unlock()
 }
 
-// powerOn takes the state directory, starts the machine and finds its slots. In
-// a machine of files the start of this process is the boot: the boot loader
+// powerOn takes the state directory, finds the boot loader and the slots. In a
+// machine of files the start of this process is the boot: the boot loader
 // counts it before anything else can go wrong, so that a system that cannot
-// even be configured is left by itself (B8).
-func powerOn(c *config) (*machine, error) {
+// even be configured is left by itself (B8). A real one has counted already.
+func powerOn(c *config, supervised bool) (*machine, error) {
 	if err := slotsApart(c.Slots); err != nil {
 		return nil, err
 	}
@@ -58,25 +55,19 @@ func powerOn(c *config) (*machine, error) {
 		return nil, exitf(exitConfig, "run", "%s cannot be locked: %w (set state_dir to a directory of a local file system)", c.StateDir, err)
 	}
 	m := &machine{lock: lock}
-	if err := m.start(c); err != nil {
+	if err := m.start(c, supervised); err != nil {
 		m.close()
 		return nil, err
 	}
 	return m, nil
 }
 
-func (m *machine) start(c *config) (err error) {
-	if err := makeDir(c.Boot.Dir, "boot.dir"); err != nil {
+func (m *machine) start(c *config, supervised bool) (err error) {
+	if m.boot, m.bootID, err = startBoot(c); err != nil {
 		return err
 	}
-	if m.boot, err = openBoot(c.Boot); err != nil {
+	if m.power, err = openPower(c, m.boot, supervised); err != nil {
 		return err
-	}
-	if _, err = m.boot.PowerOn(); err != nil {
-		return exitf(exitConfig, "run", "the boot loader in %s does not start: %w (see otad doctor)", c.Boot.Dir, err)
-	}
-	if m.bootID, err = m.boot.BootID(); err != nil {
-		return exitf(exitConfig, "run", "the boot loader in %s: %w (see otad doctor)", c.Boot.Dir, err)
 	}
 	if m.slots, err = openSlots(c.Slots); err != nil {
 		return err
@@ -133,67 +124,6 @@ func reasonOf(err error) error {
 		return pe.Err
 	}
 	return err
-}
-
-// openBoot opens the boot loader without changing it.
-func openBoot(c bootConfig) (*files.Boot, error) {
-	b, err := files.Open(c.Dir, slotNames[:], slotNames[0], c.Attempts)
-	if err != nil {
-		return nil, exitf(exitConfig, "boot", "%w (see boot.dir)", err)
-	}
-	return b, nil
-}
-
-// openSlots describes the slots. They are made when they are first written.
-func openSlots(c slotsConfig) (s [2]platform.Slot, err error) {
-	for i, path := range []string{c.A, c.B} {
-		size := int64(c.Size)
-		if fi, err := os.Stat(path); err == nil && fi.Size() > 0 {
-			size = 0 // it is as large as it is
-		}
-		slot, err := files.NewSlot(slotNames[i], path, size)
-		if err != nil {
-			return s, exitf(exitConfig, "slots", "%w (set slots.size for a file that does not exist yet)", err)
-		}
-		s[i] = slot
-	}
-	return s, nil
-}
-
-// slotsApart refuses two slots that are one file, whatever their names are, and
-// a slot that is this program: what runs is never written (S10).
-func slotsApart(c slotsConfig) error {
-	a, b := locate(c.A), locate(c.B)
-	if a.same(b) {
-		return exitf(exitConfig, "slots", "%s and %s are the same file, so that the running system would be overwritten (name two files)", c.A, c.B)
-	}
-	self := locate("/proc/self/exe")
-	for i, p := range []located{a, b} {
-		if p.same(self) {
-			return exitf(exitConfig, "slots", "slot %s is otad itself, which runs (name another file)", slotNames[i])
-		}
-	}
-	return nil
-}
-
-// located is a file, or the place where one will be.
-type located struct {
-	file, dir fs.FileInfo
-	name      string
-}
-
-func locate(path string) located {
-	l := located{name: filepath.Base(path)}
-	l.file, _ = os.Stat(path)
-	l.dir, _ = os.Stat(filepath.Dir(path))
-	return l
-}
-
-func (l located) same(o located) bool {
-	if l.file != nil || o.file != nil {
-		return l.file != nil && o.file != nil && os.SameFile(l.file, o.file)
-	}
-	return l.dir != nil && o.dir != nil && os.SameFile(l.dir, o.dir) && l.name == o.name
 }
 
 func openRecord(dir string) (*durable.Pair, error) {

@@ -122,8 +122,9 @@ wrongly; 75 busy; 77 no permission; 78 the configuration cannot work.`,
 	root.PersistentFlags().StringArrayVar(&a.set, "set", nil, "section.key=value, stronger than the file and the environment (repeatable)")
 	root.AddCommand(
 		man.NewCommand("otad"),
-		a.runCommand(), a.statusCommand(), a.checkCommand(), a.reportCommand(), a.cancelCommand(), a.historyCommand(),
+		a.runCommand(), a.statusCommand(), a.checkCommand(), a.historyCommand(),
 		a.infoCommand(), a.verifyCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 	)
+	root.AddCommand(a.orderCommands()...)
 	return root
 }

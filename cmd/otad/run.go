@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -17,6 +18,8 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/leapslot/ota/agent"
 	subs "github.com/leapslot/ota/agent/gateway"
+	"github.com/leapslot/ota/platform/power"
+	"github.com/leapslot/ota/verify/tpm"
 	"github.com/spf13/cobra"
 )
 
@@ -31,18 +34,22 @@ const (
 const reloadEvery = time.Second
 
 func (a *app) runCommand() *cobra.Command {
-	return &cobra.Command{
+	var rebootExitCode bool
+	c := &cobra.Command{
 		Use:   "run",
 		Short: "Run the service",
 		Long: `Runs the service in the foreground and logs to stderr. SIGTERM stops it, exit code
 0; an update under way goes on at the next start. SIGHUP reads the configuration
 again. Exit code 4 asks the supervisor to start it again: with boot kind "files"
-that is the reboot. Only one service runs on a state directory: exit code 75.`,
+that is the reboot, with --reboot-exit-code the supervisor restarts the machine;
+otherwise otad does that itself. Only one service runs on a state directory: exit code 75.`,
 		Example: `  otad run -c /etc/otad/config.toml
   otad run -c config.toml --set log.level=debug`,
 		Args: exactly(),
-		RunE: func(c *cobra.Command, _ []string) error { return a.serve(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error { return a.serve(c.Context(), rebootExitCode) },
 	}
+	c.Flags().BoolVar(&rebootExitCode, "reboot-exit-code", false, "exit with 4 instead of restarting the machine")
+	return c
 }
 
 // service is one run of "otad run".
@@ -52,11 +59,12 @@ type service struct {
 	log     *slog.Logger
 	level   slog.LevelVar
 	machine *machine
+	chip    *tpm.TPM // nil without one
 	current atomic.Pointer[agent.Agent]
 	subs    atomic.Pointer[subs.Gateway] // nil when there are none
 }
 
-func (a *app) serve(ctx context.Context) error {
+func (a *app) serve(ctx context.Context, rebootExitCode bool) error {
 	tuneMemory()
 	set, err := a.load()
 	if err != nil {
@@ -65,11 +73,15 @@ func (a *app) serve(ctx context.Context) error {
 	s := &service{app: a, build: thisBuild()}
 	s.setLevel(set)
 	s.log = newLog(a.err, &s.level, os.Getenv("JOURNAL_STREAM") != "")
-	if s.machine, err = powerOn(&set.config); err != nil {
+	if s.machine, err = powerOn(&set.config, rebootExitCode); err != nil {
 		return err
 	}
 	defer s.machine.close()
-	p, err := assemble(set, s.build, s.log)
+	if s.chip, err = openTPM(&set.config); err != nil {
+		return err
+	}
+	defer closeTPM(s.chip)
+	p, err := assemble(set, s.build, s.chip, s.log)
 	if err != nil {
 		return err
 	}
@@ -88,6 +100,9 @@ func (a *app) serve(ctx context.Context) error {
 	defer stopWatchdog()
 	err = s.work(ctx, p)
 	notify(daemon.SdNotifyStopping)
+	if _, really := s.machine.power.(*power.Button); really && errors.Is(err, agent.ErrReboot) {
+		return s.goDown(ctx)
+	}
 	if errors.Is(err, agent.ErrReboot) {
 		s.log.Info("ends to be started again", "exit", exitReboot)
 		return &exitError{code: exitReboot}
@@ -96,6 +111,22 @@ func (a *app) serve(ctx context.Context) error {
 		s.log.Info("stopped")
 	}
 	return err
+}
+
+// rebootWait is how long a machine that was told to restart may take to end this
+// process. Started again after it, the agent restarts the machine again.
+const rebootWait = 10 * time.Minute
+
+// goDown waits for the end that the restart of the machine brings: who ended at once
+// would be started again by a supervisor that does not know of it yet.
+func (s *service) goDown(ctx context.Context) error {
+	s.log.Info("the machine restarts")
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(rebootWait):
+		return exitf(exitFailure, "run", "the machine was told to restart %v ago and has not", rebootWait)
+	}
 }
 
 // tuneMemory leaves alone what the environment asks for.
@@ -175,7 +206,7 @@ func (s *service) work(ctx context.Context, p *parts) error {
 		if err != nil {
 			s.log.Error("the new configuration cannot work, the old one counts", "err", err)
 			// The link of the old parts has been used up.
-			if next, err = assemble(p.set, s.build, s.log); err != nil {
+			if next, err = assemble(p.set, s.build, s.chip, s.log); err != nil {
 				return err
 			}
 			if a, err = newAgent(next, s.machine, s.log); err != nil {
@@ -234,7 +265,7 @@ func (s *service) reload(old *parts) *parts {
 	}
 	var p *parts
 	if err == nil {
-		p, err = assemble(set, s.build, s.log)
+		p, err = assemble(set, s.build, s.chip, s.log)
 	}
 	if err != nil {
 		s.log.Error("the configuration was not reloaded, the old one counts", "err", err)
@@ -247,10 +278,10 @@ func (s *service) reload(old *parts) *parts {
 // fixed lists the keys that are different and only count at the start.
 func fixed(old, new *settings) (changed []string) {
 	for _, k := range keys() {
-		if k.path != "state_dir" && !slices.Contains([]string{"slots", "boot", "api"}, k.section()) {
+		if k.path != "state_dir" && k.path != "device.tpm" && !slices.Contains([]string{"slots", "boot", "api", "reboot"}, k.section()) {
 			continue
 		}
-		if k.value(&old.config).Interface() != k.value(&new.config).Interface() {
+		if !reflect.DeepEqual(k.value(&old.config).Interface(), k.value(&new.config).Interface()) {
 			changed = append(changed, k.path)
 		}
 	}

@@ -98,7 +98,7 @@ func (cl *claim) signed(path string, size int64) error {
 		return nil
 	}
 	// Nothing is installed here, so a key of the project's tests will do.
-	trust, err := newTrust(trustConfig{Keys: cl.keys, Require: string(verify.RequireDigestSign)}, verify.KeyOptions{AllowTestKeys: true})
+	trust, err := newTrust("", trustConfig{Keys: cl.keys, Require: string(verify.RequireDigestSign)}, verify.KeyOptions{AllowTestKeys: true})
 	if err != nil {
 		return err
 	}

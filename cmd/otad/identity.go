@@ -1,0 +1,103 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent/link"
+	"github.com/leapslot/ota/verify/tpm"
+)
+
+// keyInTPM is what client_key is when the key is no file.
+const keyInTPM = "tpm:"
+
+// openTPM opens the TPM of the configuration; nil when there is none in it.
+func openTPM(c *config) (*tpm.TPM, error) {
+	if c.Device.TPM == "" {
+		return nil, nil
+	}
+	t, err := tpm.Open(c.Device.TPM)
+	if err != nil {
+		return nil, exitf(exitConfig, "device.tpm", "%w (name its device, /dev/tpmrm0 for instance)", err)
+	}
+	return t, nil
+}
+
+func closeTPM(t *tpm.TPM) {
+	if t != nil {
+		t.Close()
+	}
+}
+
+// credentials are what the device signs in with: a secret, or the TPM that has it.
+func credentials(d deviceConfig, chip *tpm.TPM) (ota.Credentials, error) {
+	c := ota.Credentials{Device: ota.Device{ProductKey: d.ProductKey, Name: d.DeviceName}, Method: ota.HMACMethod(d.SignMethod)}
+	if chip == nil {
+		var err error
+		c.Secret, err = deviceSecret(d)
+		return c, err
+	}
+	secret, err := chip.Secret()
+	if errors.Is(err, tpm.ErrNotProvisioned) {
+		return c, exitf(exitConfig, "device.tpm", "%s: the device secret: %w (otad tpm secret FILE puts it there)", d.TPM, err)
+	}
+	if err != nil {
+		return c, exitf(exitConfig, "device.tpm", "%s: %w (see otad tpm status)", d.TPM, err)
+	}
+	c.Signer = secret
+	return c, nil
+}
+
+// deviceSecret is the one of the configuration, or that of its file, or of the
+// credential that systemd gives, without the line's end.
+func deviceSecret(d deviceConfig) (string, error) {
+	key, path := "device.device_secret_file", d.SecretFile
+	if d.Credential != "" {
+		dir := os.Getenv("CREDENTIALS_DIRECTORY")
+		if dir == "" {
+			return "", exitf(exitConfig, "device.credential", "systemd gives no credentials (write LoadCredential=%s:PATH into the unit)", d.Credential)
+		}
+		key, path = "device.credential", filepath.Join(dir, d.Credential)
+	}
+	if path == "" {
+		return d.Secret, nil
+	}
+	b, err := optional(key, path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimSpace(string(b))
+	if secret == "" {
+		return "", exitf(exitConfig, key, "%s: it is empty (write the device's secret into it)", path)
+	}
+	return secret, nil
+}
+
+// tlsFiles reads what TLS needs.
+func tlsFiles(c cloudConfig, chip *tpm.TPM, to *link.Config) (err error) {
+	key := c.ClientKey
+	if key == keyInTPM {
+		key = ""
+		k, err := chip.Key()
+		if err != nil {
+			return exitf(exitConfig, "cloud.client_key", "%w (otad tpm key makes it)", err)
+		}
+		to.ClientSigner = k
+	}
+	for _, f := range []struct {
+		key, path string
+		to        *[]byte
+	}{
+		{"cloud.ca_file", c.CAFile, &to.CA},
+		{"cloud.client_cert", c.ClientCert, &to.ClientCert},
+		{"cloud.client_key", key, &to.ClientKey},
+	} {
+		if *f.to, err = optional(f.key, f.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}

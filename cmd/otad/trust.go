@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/agent"
+	"github.com/leapslot/ota/platform/durable"
+	"github.com/leapslot/ota/verify"
+	"github.com/leapslot/ota/verify/bundle"
+	"github.com/leapslot/ota/verify/tpm"
+)
+
+// keysName is the pair of files in the state directory that remembers the highest
+// version of a key list, so that an older one is not believed again.
+const keysName = "keys"
+
+// newTrust reads the keys. stateDir is where the version of the key list is
+// remembered, "" for a check that remembers nothing.
+func newTrust(stateDir string, t trustConfig, opt verify.KeyOptions) (*verify.Trust, error) {
+	var keys verify.KeySet
+	opt.Threshold, opt.ListThreshold = t.Threshold, t.ListThreshold
+	if t.Keys != "" {
+		list, err := openListVersion(stateDir)
+		if err != nil {
+			return nil, err
+		}
+		opt.ListVersion = list.version
+		if keys, err = verify.LoadPublicKeys(t.Keys, opt); err != nil {
+			return nil, exitf(exitConfig, "trust.keys", "%w (every .pem there must be a public key of the product)", err)
+		}
+		if err := list.raise(keys.ListVersion); err != nil {
+			return nil, err
+		}
+	}
+	trust, err := verify.NewTrust(verify.Requirement(t.Require), keys)
+	if err != nil {
+		return nil, exitf(exitConfig, "trust", "%w (correct [trust])", err)
+	}
+	trust.MinMethod = ota.SignMethod(t.MinMethod)
+	return trust, nil
+}
+
+// listVersion is the highest version of a key list that was used here.
+type listVersion struct {
+	pair    *durable.Pair // nil: not remembered
+	version uint64
+}
+
+func openListVersion(stateDir string) (l listVersion, err error) {
+	if stateDir == "" {
+		return l, nil
+	}
+	if l.pair, err = durable.OpenPair(stateDir, keysName); err != nil {
+		return l, exitf(exitConfig, "trust.keys", "%s: %w (see state_dir)", stateDir, err)
+	}
+	b, err := l.pair.Load()
+	switch {
+	case errors.Is(err, durable.ErrNone):
+		return l, nil
+	case err == nil && len(b) == 8:
+		l.version = binary.BigEndian.Uint64(b)
+		return l, nil
+	case err == nil:
+		err = fmt.Errorf("%d bytes, wanted are 8", len(b))
+	}
+	return l, exitf(exitConfig, "trust.keys", "the version of the key list that was used last cannot be read from %s: %w (an older list could be passed off; remove the files only when you are sure)", l.pair.Path(0), err)
+}
+
+func (l listVersion) raise(to uint64) error {
+	if l.pair == nil || to <= l.version {
+		return nil
+	}
+	if err := l.pair.Save(binary.BigEndian.AppendUint64(nil, to)); err != nil {
+		return exitf(exitConfig, "trust.keys", "the version of the key list cannot be remembered: %w (see state_dir)", err)
+	}
+	return nil
+}
+
+// newCounter gives the security version of the TPM, or nil for that of the record.
+func newCounter(c *config, chip *tpm.TPM) (verify.Counter, error) {
+	if c.Trust.Counter != "tpm" {
+		return nil, nil
+	}
+	n, err := chip.Counter()
+	if errors.Is(err, tpm.ErrNotProvisioned) {
+		return nil, exitf(exitConfig, "trust.counter", "the security version: %w (otad tpm counter sets it up; counter = \"record\" does without)", err)
+	}
+	if err != nil {
+		return nil, exitf(exitConfig, "trust.counter", "%w (see otad tpm status)", err)
+	}
+	return n, nil
+}
+
+// openBundle looks into a file for installing without the cloud.
+func openBundle(r io.ReaderAt, size int64) (agent.Bundle, error) {
+	b, err := bundle.Open(r, size)
+	if err != nil {
+		return agent.Bundle{}, err
+	}
+	n, err := verify.NoticeOf(b.Manifest)
+	if err != nil {
+		return agent.Bundle{}, err
+	}
+	return agent.Bundle{Notice: *n, Payload: b.Package(r)}, nil
+}

@@ -44,10 +44,13 @@ func newLoop(t testing.TB, dir string, size int64, sector int, flags ...string) 
 func (l loop) addPartition(t testing.TB, number int, start, length int64) string {
 	t.Helper()
 	n := strconv.Itoa(number)
+	_ = exec.Command("delpart", l.path, n).Run() // a kernel that reads tables may have made it
 	mustRun(t, "addpart", l.path, n, strconv.FormatInt(start/512, 10), strconv.FormatInt(length/512, 10))
 	t.Cleanup(func() { mustRun(t, "delpart", l.path, n) })
 	return l.path + "p" + n
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }
 
 func mustRun(t testing.TB, argv ...string) {
 	t.Helper()

@@ -112,8 +112,9 @@ func (t Tables) node(path string) (Device, error) {
 	return Device{path, n}, nil
 }
 
-// named asks the kernel, which knows the names at once, and then udev's links,
-// since older kernels do not tell a partition's UUID. What both know counts once.
+// named asks the kernel, which knows the names at once, then udev's links, then
+// the partition tables, since older kernels do not tell a partition's UUID. What
+// two of them know counts once.
 func (t Tables) named(key, value string) ([]Device, error) {
 	names, err := os.ReadDir(t.sys("class", "block"))
 	if err != nil {
@@ -131,11 +132,9 @@ func (t Tables) named(key, value string) ([]Device, error) {
 		if !u.is(key, value) {
 			continue
 		}
-		d := Device{t.dev(u.node), u.number}
-		if node, err := t.node(d.Path); err != nil {
+		d, err := t.confirmed(u)
+		if err != nil {
 			return nil, err
-		} else if node.Number != d.Number {
-			return nil, fmt.Errorf("%s is device %s, the kernel says %s (is %s a devtmpfs?)", d.Path, node.Number, d.Number, t.dev())
 		}
 		found = append(found, d)
 	}
@@ -143,7 +142,20 @@ func (t Tables) named(key, value string) ([]Device, error) {
 	if err == nil && !slices.ContainsFunc(found, func(d Device) bool { return d.Number == link.Number }) {
 		found = append(found, link)
 	}
+	if len(found) == 0 && key == "PARTUUID" {
+		return t.fromTables(value)
+	}
 	return found, nil
+}
+
+// confirmed makes sure that the node is the device that the kernel means.
+func (t Tables) confirmed(u uevent) (Device, error) {
+	d := Device{t.dev(u.node), u.number}
+	node, err := t.node(d.Path)
+	if err == nil && node.Number != d.Number {
+		err = fmt.Errorf("%s is device %s, the kernel says %s (is %s a devtmpfs?)", d.Path, node.Number, d.Number, t.dev())
+	}
+	return d, err
 }
 
 // uevent is what the kernel says of a device.

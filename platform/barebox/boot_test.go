@@ -30,6 +30,20 @@ const (
 	length     = 24
 )
 
+// wide has its variables far apart: half a sector may hold the checksums and
+// the other half what they are of.
+var wide = map[string]Target{"a": {Attempts: 24, Priority: 400}, "b": {Attempts: 404, Priority: 28}}
+
+// spread moves variables to their places in wide.
+func spread(v []byte) []byte {
+	w := append(bytes.Clone(v), make([]byte, 408-len(v))...)
+	for s, t := range layout {
+		copy(w[wide[s].Attempts:], v[t.Attempts:t.Attempts+4])
+		copy(w[wide[s].Priority:], v[t.Priority:t.Priority+4])
+	}
+	return w
+}
+
 // variables is a state as the arguments have it.
 func variables(attemptsA, priorityA, attemptsB, priorityB uint32) []byte {
 	v := make([]byte, length)
@@ -55,12 +69,13 @@ type machine struct {
 	disk    *forgetful.Disk
 	choose  forgetful.Choice
 	stride  int
+	layout  map[string]Target
 	running string
 }
 
 func newMachine(t testing.TB, choose forgetful.Choice, medium []byte) *machine {
 	t.Helper()
-	m := &machine{disk: forgetful.New(), choose: choose, stride: len(medium) / Copies}
+	m := &machine{disk: forgetful.New(), choose: choose, stride: len(medium) / Copies, layout: layout}
 	if err := rewrite.Replace(m.disk, path, path+".x", medium, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +86,7 @@ func newMachine(t testing.TB, choose forgetful.Choice, medium []byte) *machine {
 func (m *machine) open(t testing.TB) *Boot {
 	t.Helper()
 	b, err := newOn(m.disk, Config{
-		Path: path, Magic: magic, Stride: m.stride, Length: length, Slots: []string{"a", "b"}, Targets: layout,
+		Path: path, Magic: magic, Stride: m.stride, Length: length, Slots: []string{"a", "b"}, Targets: m.layout,
 		Running: func() (string, error) { return m.running, nil },
 	})
 	if err != nil {
@@ -109,7 +124,7 @@ func (m *machine) bootchooser(t testing.TB) string {
 	}
 	best, priority := "", uint32(0)
 	for i, s := range []string{"a", "b"} {
-		p, left := order.Uint32(v[layout[s].Priority:]), order.Uint32(v[layout[s].Attempts:])
+		p, left := order.Uint32(v[m.layout[s].Priority:]), order.Uint32(v[m.layout[s].Attempts:])
 		if p > priority && left > 0 {
 			best, priority = s, p
 			order.PutUint32(v[lastChosen:], uint32(i))
@@ -118,7 +133,7 @@ func (m *machine) bootchooser(t testing.TB) string {
 	if best == "" {
 		t.Fatalf("no target is left: %x", v)
 	}
-	at := v[layout[best].Attempts:]
+	at := v[m.layout[best].Attempts:]
 	order.PutUint32(at, order.Uint32(at)-1)
 	if m.save(t, medium, v) == nil {
 		return ""
@@ -177,6 +192,21 @@ func TestBoot(t *testing.T) {
 	}
 }
 
+func TestBootWide(t *testing.T) {
+	for name, choose := range choices() {
+		t.Run(name, func(t *testing.T) {
+			platformtest.TestBoot(t, platformtest.Harness{
+				Kept: "a", Spare: "b", Attempts: DefaultAttempts,
+				New: func(t testing.TB) platformtest.Machine {
+					m := newMachine(t, choose(), image(stride, spread(variables(Forever, 20, 0, 0))))
+					m.layout = wide
+					return m
+				},
+			})
+		})
+	}
+}
+
 // TestB2AnyCopyBad: whichever copies are bad, a cut at any step of Try leaves
 // the old choice or the new one, the bad ones are repaired, and what belongs to
 // others is there.
@@ -184,14 +214,14 @@ func TestB2AnyCopyBad(t *testing.T) {
 	for name, choose := range choices() {
 		for bad := range 1<<Copies - 1 { // never all of them
 			for n := 1; ; n++ {
-				medium := image(stride, variables(Forever, 20, 0, 0))
+				medium := image(stride, spread(variables(Forever, 20, 0, 0)))
 				for i := range Copies {
 					if bad>>i&1 == 1 {
 						medium[i*stride+30] ^= 4
 					}
 				}
 				m := newMachine(t, choose(), medium)
-				m.running = "a"
+				m.running, m.layout = "a", wide
 				m.CutAt(n)
 				err := m.open(t).Try("b")
 				cut := m.Off()

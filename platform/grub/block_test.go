@@ -44,21 +44,34 @@ func TestParse(t *testing.T) {
 	for name, c := range map[string]struct {
 		data []byte
 		ok   bool
+		junk int
 	}{
-		"empty block":       {pad(signature), true},
-		"warning":           {pad(signature + warning), true},
-		"a comment":         {pad(signature + "# who\na=1\n"), true},
-		"without a newline": {pad(signature[:len(signature)-1]), false},
-		"no equals sign":    {pad(signature + "abc\n"), false},
-		"an empty line":     {pad(signature + "a=1\n\nb=2\n"), false},
-		"no name":           {pad(signature + "=1\n"), false},
-		"escaped newline":   {pad(signature + "a=1\\\n"), false},
-		"NUL":               {pad(signature + "a=\x00\n"), false},
-		"zero filling":      {append([]byte(signature+"a=1\n"), make([]byte, Size-len(signature)-4)...), false},
-		"another header":    {pad("# GRUB environment Block\n"), false},
+		"empty block":       {pad(signature), true, 0},
+		"warning":           {pad(signature + warning), true, 0},
+		"a comment":         {pad(signature + "# who\na=1\n"), true, 0},
+		"without a newline": {pad(signature[:len(signature)-1]), false, 0},
+		"no equals sign":    {pad(signature + "abc\n"), true, 1},
+		"an empty line":     {pad(signature + "a=1\n\nb=2\n"), true, 1},
+		"no name":           {pad(signature + "=1\n"), true, 1},
+		"escaped newline":   {pad(signature + "a=1\\\n"), true, 1},
+		"torn at the end":   {pad(signature + "a=1\nb=2"), true, 1},
+		"torn comment":      {pad(signature + "a=1\n# x"), true, 1},
+		"NUL":               {pad(signature + "a=\x00\n"), false, 0},
+		"zero filling":      {append([]byte(signature+"a=1\n"), make([]byte, Size-len(signature)-4)...), false, 0},
+		"another header":    {pad("# GRUB environment Block\n"), false, 0},
 	} {
-		if _, err := parse(c.data); (err == nil) != c.ok {
+		k, err := parse(c.data)
+		if (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
+		}
+		junk := 0
+		for _, l := range k.lines {
+			if l.junk {
+				junk++
+			}
+		}
+		if junk != c.junk {
+			t.Errorf("%s: %d lines are junk, want %d: %+v", name, junk, c.junk, k.lines)
 		}
 	}
 	k, err := parse(pad(signature + "a=1\nb=2\na=3\n"))
@@ -105,7 +118,7 @@ func FuzzGrubenv(f *testing.F) {
 			t.Fatalf("%+v, %v", s, err)
 		}
 		for _, v := range k.lines {
-			if v.name == "" || v.name == varSlot || v.name == varTrial || v.name == varLeft {
+			if v.junk || v.name == "" || v.name == varSlot || v.name == varTrial || v.name == varLeft {
 				continue
 			}
 			want, _ := k.get(v.name)

@@ -232,31 +232,17 @@ func (b *Boot) layout(others block, s state) block {
 	return k
 }
 
-// save writes the next state into the place of the environment.
+// save writes the next state into the place of the environment. When another
+// tool has moved our variables since, more than one sector changes. The first
+// one then has them all; what the second still says of them until it is
+// overwritten, too, is what was true before, and GRUB takes the last word.
 func (b *Boot) save(e env, next state) error {
 	data, err := b.layout(e.block, next).encode()
 	if err != nil {
 		return fmt.Errorf("grub environment %s: %w", b.c.Path, err)
 	}
-	if e.moves(data) {
-		// Another tool wrote the block last, and ours must first go to their
-		// place, which takes more than one sector. While they do, both what is
-		// new and what is left of the old must mean the kept slot.
-		quiet, err := b.layout(e.block, state{kept: e.kept}).encode()
-		if err != nil {
-			return fmt.Errorf("grub environment %s: %w", b.c.Path, err)
-		}
-		if e.data, err = b.write(e.data, quiet); err != nil {
-			return err
-		}
-	}
 	_, err = b.write(e.data, data)
 	return err
-}
-
-// moves tells whether data changes more than the first sector.
-func (e env) moves(data []byte) bool {
-	return string(e.data[rewrite.Sector:]) != string(data[rewrite.Sector:])
 }
 
 // write puts data into the place of old.

@@ -36,6 +36,11 @@ func (b *Boot) Check() error {
 			return fmt.Errorf("%s: %w (mending ends the trial)", varTrial, err)
 		}
 	}
+	for _, l := range e.block.lines {
+		if l.junk {
+			return fmt.Errorf("grub environment %s: the line %q sets no variable (mending drops it)", b.c.Path, l.raw)
+		}
+	}
 	// Whatever is tried takes the same room as what is there now.
 	if _, err := b.layout(e.block, e.state).encode(); err != nil {
 		return fmt.Errorf("grub environment %s: %w", b.c.Path, err)

@@ -211,6 +211,20 @@ func TestW14InPlace(t *testing.T) {
 	}
 }
 
+// TestTryNamesTheSlot: [tryboot] need not be right before.
+func TestTryNamesTheSlot(t *testing.T) {
+	for _, was := range []string{"=2", "=7"} {
+		m := newMachine(t, forgetful.Everything, strings.Replace(example, "=3", was, 1))
+		m.PowerOn(t)
+		if err := m.boot.Try("b"); err != nil {
+			t.Fatal(err)
+		}
+		if m.PowerOn(t); m.running != "b" {
+			t.Errorf("[tryboot] was %s, runs %s", was, m.running)
+		}
+	}
+}
+
 // TestThreeSlots: numbers of different lengths move what stands behind them,
 // and the file is then replaced.
 func TestThreeSlots(t *testing.T) {

@@ -256,10 +256,11 @@ func (a *Agent) begin(n ota.Notice, from *bundle) {
 		"bytes", n.TotalSize(), "patch", n.IsDiff)
 	a.rec.Update = &Update{Notice: n, From: a.versions[n.Module], Stage: Accept, Bundle: from,
 		Target: a.spare.Name(), Kept: a.running.Name()}
-	if f := a.folder(a.rec.Update); f != nil {
-		u := a.rec.Update
-		u.Folder, u.Target = true, ""
-		u.Kept, _ = f.Version() // a link that cannot be read leads nowhere: there is nothing to return to
+	if u := a.rec.Update; a.target(u) != nil {
+		u.Apart, u.Target, u.Kept = true, "", ""
+		if m, _ := a.module(n.Module); m.Folder != nil {
+			u.Kept, _ = m.Folder.Version() // a link that cannot be read leads nowhere: there is nothing to return to
+		}
 	}
 	a.meter = meter{}
 	a.mu.Lock()
@@ -286,22 +287,26 @@ func (a *Agent) save() error {
 // configured, else what the agent installed, else what the factory did.
 func (a *Agent) readVersions(ctx context.Context) {
 	for _, m := range a.cfg.Modules {
-		if m.ReadVersion != nil {
-			v, err := m.ReadVersion(ctx)
-			if err == nil {
-				err = ota.CheckVersion(v)
-			}
-			if err != nil {
-				a.cfg.Log.Error("the version of a module cannot be read; it is not reported", "module", m.Name, "err", err)
-				continue
-			}
-			a.versions[m.Name] = v
-			continue
-		}
-		a.versions[m.Name] = a.installed(m)
-		if im, ok := a.rec.Images[a.running.Name()]; ok && im.Version != "" && m.Name == a.system.Name {
-			a.versions[m.Name] = im.Version
-		}
+		a.readVersion(ctx, m)
 	}
 	a.publish()
+}
+
+func (a *Agent) readVersion(ctx context.Context, m Module) {
+	if m.ReadVersion != nil {
+		v, err := m.ReadVersion(ctx)
+		if err == nil {
+			err = ota.CheckVersion(v)
+		}
+		if err != nil {
+			a.cfg.Log.Error("the version of a module cannot be read; it is not reported", "module", m.Name, "err", err)
+			return
+		}
+		a.versions[m.Name] = v
+		return
+	}
+	a.versions[m.Name] = a.installed(m)
+	if im, ok := a.rec.Images[a.running.Name()]; ok && im.Version != "" && m.Name == a.system.Name {
+		a.versions[m.Name] = im.Version
+	}
 }

@@ -103,6 +103,11 @@ func (a *Agent) report(_ context.Context, u *Update) error {
 		a.informDue(n.Module, v)
 	}
 	a.save()
+	if t := a.target(u); t != nil {
+		if err := t.inbox().drop(); err != nil {
+			a.cfg.Log.Warn("what came cannot be removed", "err", err)
+		}
+	}
 	if err := a.cfg.Spool.Truncate(0); err != nil {
 		a.cfg.Log.Warn("the spool cannot be emptied", "err", err)
 	}

@@ -79,16 +79,19 @@ type Module struct {
 	// ReportOnly marks a module whose version is reported and that this agent
 	// does not upgrade.
 	ReportOnly bool
-	// Folder, when set, is where a module of files lives. Exactly one module of a
-	// device is neither ReportOnly nor in a folder: the system in the slots.
+	// Folder, File or Script, when one of them is set, is where a module lives that
+	// is not in the slots. Exactly one module of a device has none of them and is
+	// not ReportOnly: the system.
 	Folder *Folder
-	// Restart has whoever uses the files in Folder take up those of a version, and
-	// says whether that went well; nil: nobody has to. It is bounded by
-	// HealthTimeout and may be called more than once for the same version.
+	File   *File
+	Script *Script
+	// Restart has whoever uses such a module take up a version, and says whether that
+	// went well; nil: nobody has to. It is bounded by HealthTimeout, may wrap
+	// [ErrLater], and may be called more than once for the same version.
 	Restart func(ctx context.Context, version string) error
 }
 
-func (m Module) system() bool { return !m.ReportOnly && m.Folder == nil }
+func (m Module) system() bool { return !m.ReportOnly && m.target() == nil }
 
 // Config is what an agent is made of. The interfaces and Slots, Modules and
 // BootID are required.
@@ -161,8 +164,11 @@ func (c *Config) check() error {
 				return fmt.Errorf("agent: module %s: %w", m.Name, err)
 			}
 		}
-		if m.ReportOnly && m.Folder != nil {
-			return fmt.Errorf("agent: module %s has a folder to be upgraded in, and is never upgraded", m.Name)
+		if m.ReportOnly && m.target() != nil {
+			return fmt.Errorf("agent: module %s has a place to be upgraded in, and is never upgraded", m.Name)
+		}
+		if m.Folder != nil && (m.File != nil || m.Script != nil) || m.File != nil && m.Script != nil {
+			return fmt.Errorf("agent: module %s lives in more than one place", m.Name)
 		}
 		if m.system() {
 			systems++

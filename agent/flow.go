@@ -58,11 +58,33 @@ var flow = [...]row{
 	{Report, (*Agent).report, "", ota.StepUpgradeFailed, ""},
 }
 
-// rowOf finds a stage's row. A record of another build may name a stage that
-// this one does not have: such an update is given up.
-func rowOf(s Stage) (row, bool) {
-	for _, r := range flow {
-		if r.stage == s {
+// targetFlow is the same corridor for a module that is not in the slots: a folder,
+// a file, or what a script installs. Nothing is restarted but what Module.Restart
+// restarts; Switch puts the new version in its place, which is writing there.
+var targetFlow = [...]row{
+	{Accept, (*Agent).acceptFiles, Trust, ota.StepUpgradeFailed, Report},
+	{Trust, (*Agent).trust, Room, ota.StepVerifyFailed, Report},
+	{Room, (*Agent).roomForFiles, Fetch, ota.StepWriteFailed, Report},
+	{Fetch, (*Agent).fetchFiles, Verify, ota.StepDownloadFailed, Report},
+	{Verify, (*Agent).verifyFiles, Write, ota.StepVerifyFailed, Report},
+	{Write, (*Agent).stageFiles, Switch, ota.StepWriteFailed, Report},
+	{Switch, (*Agent).putFiles, Prove, ota.StepWriteFailed, Leave},
+	{Prove, (*Agent).proveFiles, Keep, ota.StepUpgradeFailed, Leave},
+	{Keep, (*Agent).keepFiles, Report, ota.StepUpgradeFailed, Leave},
+	{Leave, (*Agent).leaveFiles, Settle, ota.StepUpgradeFailed, Settle},
+	{Settle, (*Agent).settleFiles, Report, ota.StepUpgradeFailed, Report},
+	{Report, (*Agent).report, "", ota.StepUpgradeFailed, ""},
+}
+
+// row finds the line of the corridor that an update is at. A record of another
+// build may name a stage that this one does not have: such an update is given up.
+func (a *Agent) row(u *Update) (row, bool) {
+	lines := flow[:]
+	if u.Apart {
+		lines = targetFlow[:]
+	}
+	for _, r := range lines {
+		if r.stage == u.Stage {
 			return r, true
 		}
 	}

@@ -1,9 +1,9 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,10 +17,7 @@ const (
 	currentName  = "current"  // a symbolic link to the release in use
 	newLinkName  = ".current" // the same, before it is renamed
 	releasesName = "releases" // of the whole releases
-	incomingName = "incoming" // the one that comes
 	releaseStart = "v-"       // of a release's name: a version may be called "..".
-	folderPerm   = 0o755      // of directories
-	filePerm     = 0o644      // of files; who runs them sets the rest
 	maxLinkLen   = 2 * ota.MaxVersionLen
 )
 
@@ -36,13 +33,13 @@ const (
 // files or all of the new ones (I7), whenever the power is cut. Nobody but the
 // agent may write there.
 type Folder struct {
-	path   string
-	before func(what string) // called before each outside effect; nil but in tests
+	path string
+	in   inbox
 }
 
 // NewFolder gives the folder at path, and makes it when it is not there.
 func NewFolder(path string) (*Folder, error) {
-	f := &Folder{path: path}
+	f := &Folder{path: path, in: inbox{dir: filepath.Join(path, incomingName)}}
 	if err := os.MkdirAll(f.at(releasesName), folderPerm); err != nil {
 		return nil, fmt.Errorf("the folder of a module cannot be made: %w", err)
 	}
@@ -51,12 +48,6 @@ func NewFolder(path string) (*Folder, error) {
 
 func (f *Folder) at(name ...string) string {
 	return filepath.Join(append([]string{f.path}, name...)...)
-}
-
-func (f *Folder) effect(what string) {
-	if f.before != nil {
-		f.before(what)
-	}
 }
 
 // releaseOf is where the release of a version stands in the folder.
@@ -78,107 +69,82 @@ func (f *Folder) Version() (string, error) {
 	return v, nil
 }
 
-// begin empties what comes.
-func (f *Folder) begin() error {
-	f.effect("empty")
-	if err := os.RemoveAll(f.at(incomingName)); err != nil {
-		return err
+func (f *Folder) inbox() *inbox { return &f.in }
+func (f *Folder) root() string  { return f.path }
+
+// came is where the files of a version are that was fetched: they come into the
+// inbox, and become a release.
+func (f *Folder) came(version string) string {
+	if f.in.there() {
+		return f.in.dir
 	}
-	return os.Mkdir(f.at(incomingName), folderPerm)
+	return f.at(releaseOf(version))
 }
 
-// incoming is a file that comes.
-type incoming struct {
-	*os.File
-	f *Folder
-}
-
-// open gives a file that comes, cut to the bytes that are known to be good.
-func (f *Folder) open(name string, size int64) (*incoming, error) {
-	f.effect("open")
-	file, err := os.OpenFile(f.at(incomingName, name), os.O_WRONLY|os.O_CREATE, filePerm)
-	if err != nil {
-		return nil, err
+func (f *Folder) admit(n ota.Notice, kept string) error {
+	if n.IsDiff {
+		return fmt.Errorf("module %s is made of files, which no patch can be applied to: send the full package", n.Module)
 	}
-	if err := file.Truncate(size); err != nil {
-		file.Close()
-		return nil, err
+	if n.Version == kept {
+		return fmt.Errorf("release %s of module %s is the current one already, whatever version it says that it is", kept, n.Module)
 	}
-	return &incoming{file, f}, nil
+	return nil
 }
 
-func (i *incoming) WriteAt(p []byte, off int64) (int, error) {
-	i.f.effect("write")
-	return i.File.WriteAt(p, off)
-}
-
-func (i *incoming) Sync() error {
-	i.f.effect("sync")
-	return i.File.Sync()
-}
-
-// read gives a file of what comes, or of a release.
-func (f *Folder) read(dir, name string) (io.ReadCloser, error) {
-	return os.Open(f.at(filepath.FromSlash(dir), name))
-}
-
-func (f *Folder) has(dir string) bool {
-	_, err := os.Lstat(f.at(filepath.FromSlash(dir)))
-	return err == nil
-}
+func (f *Folder) stage(j job) error                   { return f.release(j.version) }
+func (f *Folder) put(_ context.Context, j job) error  { return f.use(j.version) }
+func (f *Folder) undo(_ context.Context, j job) error { return f.use(j.kept) }
+func (f *Folder) tidy(version string) error           { return f.prune(version) }
 
 // release makes what has come the release of a version. The order is the point:
 // the names of the files are synced, then the whole gets its name.
 func (f *Folder) release(version string) error {
-	if err := syncDir(f.at(incomingName)); err != nil {
+	if err := syncDirs(f.in.dir); err != nil {
 		return err
 	}
-	f.effect("clear")
+	f.in.effect("clear")
 	to := releaseOf(version)
 	if err := os.RemoveAll(f.at(to)); err != nil {
 		return err
 	}
-	f.effect("rename")
-	if err := os.Rename(f.at(incomingName), f.at(to)); err != nil {
+	f.in.effect("rename")
+	if err := os.Rename(f.in.dir, f.at(to)); err != nil {
 		return err
 	}
-	f.effect("sync directories")
-	if err := syncDir(f.at(releasesName)); err != nil {
-		return err
-	}
-	return syncDir(f.path)
+	f.in.effect("sync directories")
+	return syncDirs(f.at(releasesName), f.path)
 }
 
 // use makes a version's release the current one; none with an empty version.
 func (f *Folder) use(version string) error {
-	f.effect("remove link")
+	f.in.effect("remove link")
 	if version == "" {
 		if err := os.Remove(f.at(currentName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		return syncDir(f.path)
+		return syncDirs(f.path)
 	}
-	if !f.has(releaseOf(version)) {
+	if _, err := os.Lstat(f.at(releaseOf(version))); err != nil {
 		return fmt.Errorf("there is no release %s", version)
 	}
 	if err := os.Remove(f.at(newLinkName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f.effect("link")
+	f.in.effect("link")
 	if err := os.Symlink(releaseOf(version), f.at(newLinkName)); err != nil {
 		return err
 	}
-	f.effect("switch")
+	f.in.effect("switch")
 	if err := os.Rename(f.at(newLinkName), f.at(currentName)); err != nil {
 		return err
 	}
-	f.effect("sync link")
-	return syncDir(f.path)
+	f.in.effect("sync link")
+	return syncDirs(f.path)
 }
 
 // prune removes all releases but those of the versions.
 func (f *Folder) prune(keep ...string) error {
-	f.effect("prune")
+	f.in.effect("prune")
 	all, err := os.ReadDir(f.at(releasesName))
 	if err != nil {
 		return err
@@ -193,14 +159,5 @@ next:
 		}
 		errs = append(errs, os.RemoveAll(f.at(releasesName, e.Name())))
 	}
-	return errors.Join(append(errs, os.RemoveAll(f.at(incomingName)))...)
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return errors.Join(append(errs, os.RemoveAll(f.in.dir))...)
 }

@@ -60,7 +60,7 @@ func (s *shelf) folder() *Folder {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	f.before = s.cut.effect
+	f.in.before = s.cut.effect
 	return f
 }
 
@@ -68,8 +68,8 @@ func (s *shelf) folder() *Folder {
 func (s *shelf) put(version string, files map[string][]byte) {
 	s.t.Helper()
 	f := s.folder()
-	f.before = nil
-	if err := f.begin(); err != nil {
+	f.in.before = nil
+	if err := f.in.begin(); err != nil {
 		s.t.Fatal(err)
 	}
 	for name, b := range files {

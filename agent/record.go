@@ -24,16 +24,17 @@ const (
 
 // record is all that the agent remembers. It is saved whole after each stage.
 type record struct {
-	Format   int               `json:"format"`
-	Update   *Update           `json:"update,omitempty"`
-	Owed     []message         `json:"owed,omitempty"`     // in the order in which the cloud must get them
-	Images   map[string]Image  `json:"images,omitempty"`   // by slot: what was written there
-	Informed map[string]inform `json:"informed,omitempty"` // by module: the last version the cloud has
-	Tried    []attempts        `json:"tried,omitempty"`    // the oldest first
-	Bad      []bad             `json:"bad,omitempty"`      // never to be tried again; the oldest first
-	Paused   bool              `json:"paused,omitempty"`   // nothing begins nor goes on before Resume
-	Security map[string]uint64 `json:"security,omitempty"` // by module: the highest security version that was kept
-	History  []Result          `json:"history,omitempty"`  // the newest last
+	Format    int               `json:"format"`
+	Update    *Update           `json:"update,omitempty"`
+	Owed      []message         `json:"owed,omitempty"`      // in the order in which the cloud must get them
+	Images    map[string]Image  `json:"images,omitempty"`    // by slot: what was written there
+	Informed  map[string]inform `json:"informed,omitempty"`  // by module: the last version the cloud has
+	Tried     []attempts        `json:"tried,omitempty"`     // the oldest first
+	Bad       []bad             `json:"bad,omitempty"`       // never to be tried again; the oldest first
+	Paused    bool              `json:"paused,omitempty"`    // nothing begins nor goes on before Resume
+	Installed map[string]string `json:"installed,omitempty"` // by module that keeps no version itself: what was installed
+	Security  map[string]uint64 `json:"security,omitempty"`  // by module: the highest security version that was kept
+	History   []Result          `json:"history,omitempty"`   // the newest last
 }
 
 // message is one that must reach the cloud.
@@ -81,7 +82,7 @@ type Update struct {
 	Stage  Stage      `json:"stage"`
 	Target string     `json:"target"`           // the slot that is written
 	Kept   string     `json:"kept"`             // the slot to return to
-	Folder bool       `json:"folder,omitempty"` // the module lives in a folder: Kept is a version, Target empty
+	Apart  bool       `json:"folder,omitempty"` // the module is not in the slots: Kept is a folder's version, Target empty
 	BootID string     `json:"boot,omitempty"`   // the boot in which the switch was made
 	Bundle *bundle    `json:"bundle,omitempty"` // where the package lies, when it does not come from the cloud
 	Stalls int        `json:"stalls,omitempty"` // starts of the agent since the last progress
@@ -230,6 +231,13 @@ func (r *record) setImage(slot string, im Image) {
 		r.Images = make(map[string]Image)
 	}
 	r.Images[slot] = im
+}
+
+func (r *record) setInstalled(module, version string) {
+	if r.Installed == nil {
+		r.Installed = make(map[string]string)
+	}
+	r.Installed[module] = version
 }
 
 func (r *record) setInformed(module string, in inform) {

@@ -53,7 +53,7 @@ func (a *Agent) publish() {
 	if u := a.rec.Update; u != nil {
 		s.show(u, a.running.Name())
 		s.Percent = a.meter.now
-		if u.Fail != nil && !u.Folder && a.running.Name() == u.Target && u.Target != u.Kept && u.Stage != Report {
+		if u.Fail != nil && !u.Apart && a.running.Name() == u.Target && u.Target != u.Kept && u.Stage != Report {
 			leaving = u.Fail.Reason
 		}
 	}
@@ -82,7 +82,7 @@ func (s *Status) show(u *Update, running string) {
 	case Switch, Reboot, Prove, Keep:
 		s.Trial = running == u.Target
 	}
-	if u.Folder {
+	if u.Apart {
 		s.Trial = u.Stage == Prove || u.Stage == Keep
 	}
 }
@@ -201,12 +201,12 @@ func (a *Agent) Report(ctx context.Context) error {
 	})
 }
 
-// ask asks for the module in the slots, then for those in folders, until there is
+// ask asks for the module in the slots, then for the others, until there is
 // something to do.
 func (a *Agent) ask(ctx context.Context) (*Announced, error) {
 	found, err := a.askFor(ctx, a.system.Name)
 	for _, m := range a.cfg.Modules {
-		if m.Folder != nil && found == nil && err == nil {
+		if m.target() != nil && found == nil && err == nil {
 			found, err = a.askFor(ctx, m.Name)
 		}
 	}

@@ -36,13 +36,15 @@ func (a *Agent) resume() error {
 	}
 	a.cfg.Log.Info("update goes on", "module", u.Notice.Module, "to", u.Notice.Version, "stage", u.Stage, "interruptions", u.Stalls)
 	switch {
-	case u.Folder && a.folder(u) == nil:
-		u.Fail = &Failure{ota.StepUpgradeFailed, fmt.Sprintf("module %s has no folder any more", u.Notice.Module)}
+	case u.Apart && a.target(u) == nil:
+		u.Fail = &Failure{ota.StepUpgradeFailed, fmt.Sprintf("module %s has no place to live any more: see [[module]]", u.Notice.Module)}
 		u.Stage = Report
-	case known && u.Folder && u.Stalls > maxStalls && u.Stage == Prove:
-		u.Fail = &Failure{r.fails, fmt.Sprintf("interrupted %d times in a row while at %s", u.Stalls, u.Stage)}
+	case known && u.Apart && u.Stalls > maxStalls && !u.Stage.before(Switch) && u.Stage != Report:
+		if u.Fail == nil {
+			u.Fail = &Failure{r.fails, fmt.Sprintf("interrupted %d times in a row while at %s", u.Stalls, u.Stage)}
+		}
 		u.Stage = r.then
-	case known && !u.Folder && u.Stage.before(Switch) && (u.Kept != a.running.Name() || u.Target != a.spare.Name()):
+	case known && !u.Apart && u.Stage.before(Switch) && (u.Kept != a.running.Name() || u.Target != a.spare.Name()):
 		// Somebody switched slots in between: what was the spare slot may be the
 		// one that runs now.
 		u.Fail = &Failure{ota.StepUpgradeFailed, fmt.Sprintf("it began in slot %s, now slot %s runs", u.Kept, a.running.Name())}

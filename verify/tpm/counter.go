@@ -216,7 +216,7 @@ func (t *TPM) findNV(at tpm2.TPMHandle, want tpm2.TPMANV) (nvIndex, error) {
 	is := public.Attributes
 	is.Written, is.WriteLocked = false, false
 	if is != want || public.DataSize != nvLen || len(public.AuthPolicy.Buffer) != 0 {
-		return nvIndex{}, fmt.Errorf("TPM: the NV index %#x is not as otad makes it: %w (remove it, or somebody tampered with it)", uint32(at), ErrOther)
+		return nvIndex{}, fmt.Errorf("TPM: the NV index %#x is not as otad makes it: %w (somebody tampered with it, or another program had it first)", uint32(at), ErrOther)
 	}
 	return nvIndex{r.NVName, public}, nil
 }

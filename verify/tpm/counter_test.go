@@ -140,7 +140,7 @@ func TestT9CounterCannotBeMoved(t *testing.T) {
 func TestT9PowerCut(t *testing.T) {
 	for _, cut := range []error{io.EOF, io.ErrUnexpectedEOF} {
 		whole := false
-		for at := 1; !whole; at += 4 { // sessions make commands many
+		for at := 1; !whole; at += 5 { // sessions make commands many
 			if at > 400 {
 				t.Fatal("it does not end")
 			}

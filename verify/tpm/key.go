@@ -98,8 +98,8 @@ func (t *TPM) key() (*Key, error) {
 	return &Key{t, o, public}, nil
 }
 
-// RemoveKey removes the key, if there is one, for good. Certificates of it
-// are of no use after that.
+// RemoveKey removes the key for good, or whatever stands in its place, if there
+// is anything. Certificates of it are of no use after that.
 func (t *TPM) RemoveKey(owner []byte) error { return t.remove(theKey, owner, keyHandle) }
 
 // Public gives an *ecdsa.PublicKey.
@@ -117,8 +117,15 @@ func (k *Key) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
+	now, err := k.tpm.key()
+	if err != nil {
+		return nil, err
+	}
+	if !now.public.Equal(k.public) {
+		return nil, fmt.Errorf("TPM: %s: %w any more: it was replaced, and needs a certificate of its own", theKey, ErrOther)
+	}
 	made, err := tpm2.Sign{
-		KeyHandle:  k.at.use(r, none),
+		KeyHandle:  now.at.use(r, none),
 		Digest:     tpm2.TPM2BDigest{Buffer: digest},
 		Validation: tpm2.TPMTTKHashCheck{Tag: tpm2.TPMSTHashCheck, Hierarchy: tpm2.TPMRHNull},
 	}.Execute(k.tpm.dev)

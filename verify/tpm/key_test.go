@@ -62,6 +62,10 @@ func TestKey(t *testing.T) {
 	if next, err := tpm.ProvisionKey(nil); err != nil || next.public.Equal(made.public) {
 		t.Errorf("after the removal it is the same key: %v", err)
 	}
+	// The old certificate must not be shown with the new key's signature.
+	if _, err := key.Sign(rand.Reader, digest[:], crypto.SHA256); !errors.Is(err, ErrOther) {
+		t.Errorf("a key that was replaced: %v", err)
+	}
 }
 
 // A certificate is asked for, given, and opens a TLS connection.

@@ -118,7 +118,7 @@ func (t *TPM) Unseal(sealed []byte) ([]byte, error) {
 	}
 	o, err := t.load(r, theSealed, tpm2.TPM2BPrivate{Buffer: b.private}, tpm2.BytesAs2B[tpm2.TPMTPublic](b.public))
 	if errors.Is(err, tpm2.TPMRCIntegrity) {
-		return nil, fmt.Errorf("TPM: %s: %w, or it was altered", theSealed, ErrOther)
+		return nil, fmt.Errorf("TPM: %s: %w: another TPM sealed it, or it was altered", theSealed, ErrOther)
 	}
 	if err != nil {
 		return nil, err

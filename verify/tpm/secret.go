@@ -23,10 +23,7 @@ const (
 
 // Secret is a device secret inside the TPM. It is an ota.Signer for the method
 // hmacsha256.
-type Secret struct {
-	tpm *TPM
-	at  object
-}
+type Secret struct{ tpm *TPM }
 
 func secretTemplate() tpm2.TPMTPublic {
 	return tpm2.TPMTPublic{
@@ -54,7 +51,7 @@ func (t *TPM) ProvisionSecret(owner, secret []byte) (*Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := t.secret()
+	o, err := t.secret()
 	if errors.Is(err, ErrNotProvisioned) {
 		key := secret
 		if len(key) > sha256.BlockSize {
@@ -63,22 +60,19 @@ func (t *TPM) ProvisionSecret(owner, secret []byte) (*Secret, error) {
 			sum := sha256.Sum256(key)
 			key = sum[:]
 		}
-		if _, err = t.keep(r, theSecret, owner, key, secretTemplate(), secretHandle); err != nil {
-			return nil, err
-		}
-		s, err = t.secret()
+		o, err = t.keep(r, theSecret, owner, key, secretTemplate(), secretHandle)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return s, s.compare(r, secret)
+	return &Secret{t}, t.compare(r, o, secret)
 }
 
 // compare tells whether the TPM signs as the secret does.
-func (s *Secret) compare(r root, secret []byte) error {
+func (t *TPM) compare(r root, o object, secret []byte) error {
 	challenge := make([]byte, sha256.Size)
 	_, _ = rand.Read(challenge) // never fails
-	got, err := s.hmac(r, challenge)
+	got, err := t.hmac(r, o, challenge)
 	if err != nil {
 		return err
 	}
@@ -94,24 +88,24 @@ func (s *Secret) compare(r root, secret []byte) error {
 func (t *TPM) Secret() (*Secret, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.secret()
+	_, err := t.secret()
+	return &Secret{t}, err
 }
 
-func (t *TPM) secret() (*Secret, error) {
+func (t *TPM) secret() (object, error) {
 	o, err := t.find(theSecret, secretHandle)
-	if err != nil {
-		return nil, err
+	if err == nil && (o.public.Type != tpm2.TPMAlgKeyedHash || o.public.ObjectAttributes != secretTemplate().ObjectAttributes) {
+		err = fmt.Errorf("TPM: the object at handle %#x is no device secret: %w", uint32(secretHandle), ErrOther)
 	}
-	if o.public.Type != tpm2.TPMAlgKeyedHash || o.public.ObjectAttributes != secretTemplate().ObjectAttributes {
-		return nil, fmt.Errorf("TPM: the object at handle %#x is no device secret: %w", uint32(secretHandle), ErrOther)
-	}
-	return &Secret{t, o}, nil
+	return o, err
 }
 
-// RemoveSecret removes the device secret, if there is one, for good.
+// RemoveSecret removes the device secret for good, or whatever stands in its
+// place, if there is anything.
 func (t *TPM) RemoveSecret(owner []byte) error { return t.remove(theSecret, owner, secretHandle) }
 
-// HMAC gives the HMAC-SHA256 of content, 32 bytes, computed in the TPM.
+// HMAC gives the HMAC-SHA256 of content, 32 bytes, computed in the TPM with the
+// secret that is there now.
 func (s *Secret) HMAC(content []byte) ([]byte, error) {
 	if len(content) > MaxContent {
 		return nil, fmt.Errorf("TPM: %d bytes to sign, at most %d are possible", len(content), MaxContent)
@@ -122,12 +116,16 @@ func (s *Secret) HMAC(content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.hmac(r, content)
+	o, err := s.tpm.secret()
+	if err != nil {
+		return nil, err
+	}
+	return s.tpm.hmac(r, o, content)
 }
 
-func (s *Secret) hmac(r root, content []byte) ([]byte, error) {
+func (t *TPM) hmac(r root, o object, content []byte) ([]byte, error) {
 	// The answer is encrypted: it is the password of the next sign-in.
-	made, err := tpm2.Hmac{Handle: s.at.use(r, out), Buffer: tpm2.TPM2BMaxBuffer{Buffer: content}, HashAlg: tpm2.TPMAlgSHA256}.Execute(s.tpm.dev)
+	made, err := tpm2.Hmac{Handle: o.use(r, out), Buffer: tpm2.TPM2BMaxBuffer{Buffer: content}, HashAlg: tpm2.TPMAlgSHA256}.Execute(t.dev)
 	if err != nil {
 		return nil, explain("sign with "+theSecret, err)
 	}

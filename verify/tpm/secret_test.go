@@ -63,8 +63,15 @@ func TestSecretSignsIn(t *testing.T) {
 	if _, err := tpm.Secret(); !errors.Is(err, ErrNotProvisioned) {
 		t.Errorf("removed: %v", err)
 	}
+	if _, err := found.HMAC([]byte("x")); !errors.Is(err, ErrNotProvisioned) {
+		t.Errorf("removed, and used: %v", err)
+	}
 	if _, err := tpm.ProvisionSecret(nil, []byte("another")); err != nil {
 		t.Errorf("another one after the first was removed: %v", err)
+	}
+	// An agent that runs on signs with the new one.
+	if l, err := c.Login(); err != nil || l.Verify("another") != nil {
+		t.Errorf("the new one: %v, %v", err, l.Verify("another"))
 	}
 }
 

@@ -39,9 +39,9 @@ var (
 	ErrNoTPM = errors.New("there is no TPM 2.0")
 	// ErrNotProvisioned: this TPM does not hold it, or only a part of it.
 	ErrNotProvisioned = errors.New("it has not been set up in this TPM")
-	// ErrOther: the TPM holds another one already, or something else stands in
-	// its place.
-	ErrOther = errors.New("the TPM holds another one")
+	// ErrOther: the TPM holds another one, something else stands in its place, or
+	// what was sealed is another TPM's.
+	ErrOther = errors.New("it is not the one that is wanted")
 	// ErrSealed: the system is not in the state that the data was sealed to.
 	ErrSealed = errors.New("the system was not started as when this was sealed")
 	// ErrTooFar: a security version that is too much higher.

@@ -59,6 +59,7 @@ Keys are Ed25519, ECDSA P-256 or RSA of 2048 to 4096 bits.`,
 	}
 	f, m := c.Flags(), &st.manifest
 	by.flags(c)
+	f.StringVar(&by.certificate, "certificate", "", "PEM file with the key's certificate and its issuers: sign as CMS, for devices that know the root")
 	f.StringVar(&m.Product, "product", "", "product key that the package is for")
 	f.StringVar(&m.Module, "module", "", "module that the package is for; default is the whole device")
 	f.StringVar(&m.Version, "version", "", "version that the package makes of it")

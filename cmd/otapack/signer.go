@@ -11,12 +11,14 @@ import (
 	"strings"
 
 	"github.com/leapslot/ota/verify"
+	"github.com/leapslot/ota/verify/cms"
 	"github.com/spf13/cobra"
 )
 
 // signing is who signs, as the flags say it.
 type signing struct {
 	key, algorithm string
+	certificate    string // file with the key's certificate and its issuers
 }
 
 func (s *signing) flags(c *cobra.Command) {
@@ -24,10 +26,13 @@ func (s *signing) flags(c *cobra.Command) {
 	c.Flags().StringVar(&s.algorithm, "algorithm", "", "of an RSA key: rsa-pss (default) or rsa-pkcs1v15")
 }
 
-// check looks at the flags alone.
+// check looks at the flags alone. A key list is signed by keys, not certificates.
 func (s *signing) check(c *cobra.Command) error {
 	if err := required(c, "key", s.key); err != nil {
 		return err
+	}
+	if s.certificate != "" && s.algorithm != "" {
+		return usagef(c.Name(), "--algorithm is not for --certificate (leave one out)")
 	}
 	switch a := verify.Algorithm(s.algorithm); a {
 	case "", verify.Ed25519, verify.ECDSAP256, verify.RSAPSS, verify.RSAPKCS1:
@@ -42,10 +47,36 @@ func (s *signing) sign(doc *verify.Signed) error {
 	if err != nil {
 		return failed(s.key, err, "name a private key in PEM; otapack keygen makes one")
 	}
-	if err := doc.Sign(key, verify.Algorithm(s.algorithm)); err != nil {
+	if s.certificate != "" {
+		err = s.certify(doc, key)
+	} else {
+		err = doc.Sign(key, verify.Algorithm(s.algorithm))
+	}
+	if err != nil {
 		return failed(s.key, err, "see that the key is whole and has not signed already")
 	}
 	return nil
+}
+
+// certify adds a signature that carries the signer's certificate.
+func (s *signing) certify(doc *verify.Signed, key crypto.Signer) error {
+	text, err := readText(s.certificate, cms.MaxRootsFile)
+	if err != nil {
+		return err
+	}
+	chain, err := cms.ParseChain([]byte(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.certificate, err)
+	}
+	value, err := cms.Sign(doc.Message(), key, chain)
+	if err != nil {
+		return err
+	}
+	id, err := verify.KeyID(key.Public())
+	if err != nil {
+		return err
+	}
+	return doc.Add(verify.Signature{KeyID: id, Algorithm: verify.CMS, Value: value})
 }
 
 // readSigner reads a private key of any kind that can sign a manifest.

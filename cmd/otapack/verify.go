@@ -10,12 +10,13 @@ import (
 
 	"github.com/leapslot/ota/verify"
 	"github.com/leapslot/ota/verify/bundle"
+	"github.com/leapslot/ota/verify/cms"
 	"github.com/spf13/cobra"
 )
 
 // question is what verify is asked.
 type question struct {
-	keys                 string
+	keys, roots          string
 	manifest             string
 	listThreshold, count int
 	hints                hints
@@ -38,6 +39,7 @@ of it; for a patch name the old image with --source.`,
 	}
 	f := c.Flags()
 	f.StringVar(&q.keys, "keys", "", "directory of the public keys, with or without a key list")
+	f.StringVar(&q.roots, "roots", "", "PEM file with the root certificates of signers who have certificates; then --keys is not needed")
 	f.StringVar(&q.manifest, "manifest", "", "file with the manifest of the package FILE")
 	f.IntVar(&q.count, "threshold", 1, "how many keys must have signed, unless a key list wants more")
 	f.IntVar(&q.listThreshold, "list-threshold", 1, "how many keys must have signed the key list")
@@ -50,8 +52,10 @@ of it; for a patch name the old image with --source.`,
 		if err != nil {
 			return err
 		}
-		if err := required(c, "keys", q.keys); err != nil {
-			return err
+		if q.roots == "" {
+			if err := required(c, "keys", q.keys); err != nil {
+				return err
+			}
 		}
 		if q.count < 1 || q.listThreshold < 1 {
 			return usagef(c.Name(), "a threshold is at least 1")
@@ -73,9 +77,9 @@ of it; for a patch name the old image with --source.`,
 func (e *env) verify(ctx context.Context, path string, q question) ([]string, error) {
 	// Nothing is installed here, so keys of the project's tests will do.
 	opt := verify.KeyOptions{Threshold: q.count, ListThreshold: q.listThreshold, AllowTestKeys: true}
-	set, err := verify.LoadPublicKeys(q.keys, opt)
+	trust, err := q.trust(opt)
 	if err != nil {
-		return nil, failed(q.keys, err, "name the directory of the public keys")
+		return nil, err
 	}
 	f, size, err := open(path, "name a file to check")
 	if err != nil {
@@ -90,14 +94,14 @@ func (e *env) verify(ctx context.Context, path string, q question) ([]string, er
 		if err != nil {
 			return nil, failed(path, err, "name a manifest")
 		}
-		_, err = checkManifest(path, strings.TrimSuffix(text, "\n"), set)
+		_, err = checkManifest(path, strings.TrimSuffix(text, "\n"), trust)
 		return []string{"the manifest is signed"}, err
 	case fileBundle:
 		b, err := bundle.Open(f, size)
 		if err != nil {
 			return nil, failed(path, err, "do not install it")
 		}
-		return verifyPackage(ctx, path, b.Manifest, b.Package(f), b.Size, set, q.hints)
+		return verifyPackage(ctx, path, b.Manifest, b.Package(f), b.Size, trust, q.hints)
 	case fileKey:
 		return nil, failed(path, errors.New("it is a key, and nothing signs one"), "name a manifest, a bundle, a package or a key list")
 	}
@@ -108,15 +112,36 @@ func (e *env) verify(ctx context.Context, path string, q question) ([]string, er
 	if err != nil {
 		return nil, failed(q.manifest, err, "name the manifest of the package")
 	}
-	return verifyPackage(ctx, path, strings.TrimSuffix(text, "\n"), f, size, set, q.hints)
+	return verifyPackage(ctx, path, strings.TrimSuffix(text, "\n"), f, size, trust, q.hints)
+}
+
+// trust is the policy of a device with these keys and roots.
+func (q *question) trust(opt verify.KeyOptions) (*verify.Trust, error) {
+	set := verify.KeySet{Threshold: q.count}
+	if q.keys != "" {
+		var err error
+		if set, err = verify.LoadPublicKeys(q.keys, opt); err != nil {
+			return nil, failed(q.keys, err, "name the directory of the public keys")
+		}
+	}
+	trust, err := verify.NewTrust(verify.RequireManifest, set)
+	if err != nil || q.roots == "" {
+		return trust, err
+	}
+	text, err := readText(q.roots, cms.MaxRootsFile)
+	if err != nil {
+		return nil, failed(q.roots, err, "name the root certificates")
+	}
+	roots, err := cms.ParseRoots([]byte(text))
+	if err != nil {
+		return nil, failed(q.roots, err, "name the root certificates")
+	}
+	trust.Certificates = roots
+	return trust, nil
 }
 
 // checkManifest asks as a device that the manifest is meant for would ask.
-func checkManifest(path, text string, set verify.KeySet) (verify.Grant, error) {
-	trust, err := verify.NewTrust(verify.RequireManifest, set)
-	if err != nil {
-		return verify.Grant{}, err
-	}
+func checkManifest(path, text string, trust *verify.Trust) (verify.Grant, error) {
 	n, err := verify.NoticeOf(text)
 	if err != nil {
 		return verify.Grant{}, failed(path, err, "do not install it")
@@ -133,8 +158,8 @@ func checkManifest(path, text string, set verify.KeySet) (verify.Grant, error) {
 }
 
 // verifyPackage checks the manifest first, and then the bytes.
-func verifyPackage(ctx context.Context, path, manifest string, r io.ReaderAt, size int64, set verify.KeySet, h hints) ([]string, error) {
-	g, err := checkManifest(path, manifest, set)
+func verifyPackage(ctx context.Context, path, manifest string, r io.ReaderAt, size int64, trust *verify.Trust, h hints) ([]string, error) {
+	g, err := checkManifest(path, manifest, trust)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/leapslot/ota/platform"
@@ -170,6 +171,26 @@ func TestRealVolume(t *testing.T) {
 		}
 		r.Close()
 	})
+}
+
+// TestRealMounted looks at a real volume that is mounted:
+// UBI_TEST_MOUNTED=/dev/ubi0_0, as a UBIFS or through its ubiblock device.
+func TestRealMounted(t *testing.T) {
+	path := os.Getenv("UBI_TEST_MOUNTED")
+	if path == "" {
+		t.Skip("UBI_TEST_MOUNTED names no volume: the lab does, on nandsim")
+	}
+	s, err := New(Config{Name: "a", Volume: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := s.Open(true)
+	if err == nil {
+		m.Close()
+	}
+	if !errors.Is(err, platform.ErrBusy) || !strings.Contains(err.Error(), "is mounted at") {
+		t.Errorf("open of a mounted volume: %v, want ErrBusy, and where", err)
+	}
 }
 
 func open(t testing.TB, s platform.Slot, write bool) platform.Medium {

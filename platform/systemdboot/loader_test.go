@@ -96,7 +96,8 @@ func (f folder) List(dir string) ([]string, error) {
 
 // machine plays systemd-boot, as its documentation has it, on a made-up disk that
 // forgets, tears and reorders what was not synced. The order is checked against
-// bootctl in TestBootctl.
+// bootctl in TestBootctl, and the whole of it is done with the real one, in real
+// firmware, in TestLabSystemdBoot.
 type machine struct {
 	folder
 	choose   forgetful.Choice

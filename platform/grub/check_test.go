@@ -142,3 +142,39 @@ func TestCheckFindsATrialOfNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCheckFindsJunk: it does not stop an update, which drops it.
+func TestCheckFindsJunk(t *testing.T) {
+	data := strings.Replace(string(prepared(t, "saved_entry=1", "x=1")), "x=1\n", "x*1\n", 1)
+	m := newMachine(t, forgetful.Nothing, []byte(data))
+	m.running = "a"
+	b := m.boot(t, 0)
+	// GRUB reads on to the next "=": our own variable is lost in the junk.
+	if err := b.Check(); err == nil {
+		t.Error("Check finds nothing")
+	}
+	if err := b.Mend(); err != nil {
+		t.Fatal(err)
+	}
+	torn := string(prepared(t, "saved_entry=1")) // its filling begins with a torn line
+	torn = strings.Replace(torn, "otad_slot=a\n##", "otad_slot=a\nxy", 1)
+	m = newMachine(t, forgetful.Nothing, []byte(torn))
+	m.running = "a"
+	b = m.boot(t, 0)
+	if err := b.Check(); err == nil || !strings.Contains(err.Error(), `"xy"`) {
+		t.Errorf("Check: %v", err)
+	}
+	if err := errors.Join(b.Try("b"), b.Check()); err != nil {
+		t.Errorf("after Try: %v", err)
+	}
+}
+
+// TestLeftAsTheScriptReadsIt: TestScriptCountsDown shows the same of GRUB.
+func TestLeftAsTheScriptReadsIt(t *testing.T) {
+	for left, want := range map[string]int{"": 0, "0": 0, "1": 1, "9": 9, "10": 0, "03": 0, "-1": 0, "x": 0, ":": 0, "/": 0} {
+		m := newMachine(t, forgetful.Nothing, prepared(t, "otad_trial=b", "otad_left="+left))
+		if e, err := m.boot(t, 0).load(); e.left != want || err != nil {
+			t.Errorf("otad_left=%q is %d, want %d, %v", left, e.left, want, err)
+		}
+	}
+}

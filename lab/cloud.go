@@ -155,11 +155,13 @@ func (c *cloud) offer(ctx context.Context, id identity, file, version string, mo
 	if err != nil {
 		return "", err
 	}
+	// The public address is the guests'.
+	form.Data.Host = strings.Replace(form.Data.Host, "//"+hostForVMs+":", "//127.0.0.1:", 1)
 	if err := openapi.Upload(ctx, form.Data, f, info.Size()); err != nil {
 		return "", err
 	}
 	var pkg struct{ Data struct{ FirmwareId string } }
-	params := append([]string{"ProductKey", id.product, "FirmwareName", "to-" + strings.ReplaceAll(version, ".", "_"), "DestVersion", version,
+	params := append([]string{"ProductKey", id.product, "FirmwareName", id.name + "-" + strings.ReplaceAll(version, ".", "_"), "DestVersion", version,
 		"FirmwareUrl", form.Data.FirmwareUrl, "SignMethod", "SHA256", "NeedToVerify", "false"}, more...)
 	if err := c.call(ctx, &pkg, "CreateOTAFirmware", params...); err != nil {
 		return "", err

@@ -23,6 +23,17 @@ type moment struct {
 	after time.Duration
 }
 
+func (m moment) String() string {
+	if m.n == 0 {
+		return fmt.Sprintf("power cut %.1f s after the update was offered", m.after.Seconds())
+	}
+	nth := ""
+	if m.n > 1 {
+		nth = fmt.Sprintf(", time %d", m.n)
+	}
+	return fmt.Sprintf("power cut %.1f s after `%s`%s", m.after.Seconds(), strings.TrimPrefix(m.line, "level=DEBUG msg="), nth)
+}
+
 // cuts is the scenario of lost power: the update is run once to see how it
 // goes, and then again and again on a new board, each time with the power cut
 // at another moment and switched on again.
@@ -50,7 +61,7 @@ func runCuts(ctx context.Context, l *lab, s scenario) ([]row, error) {
 			r = row{up: "-", reported: err.Error(), failed: true}
 		}
 		r.name, r.seconds = st.name, time.Since(began).Seconds()
-		r.broken = fmt.Sprintf("power cut %.1f s after \"%s\" (%d)", m.after.Seconds(), m.line, m.n)
+		r.broken = m.String()
 		rows = append(rows, r)
 		if ctx.Err() != nil {
 			break
@@ -107,7 +118,7 @@ func (st story) cutAt(ctx context.Context, l *lab, m moment) (row, error) {
 	}
 	defer d.cut()
 	for range m.n {
-		if _, err := d.on.wait(ctx, "^"+regexp.QuoteMeta(m.line)+"$", lostLine); err != nil {
+		if _, err := d.on.wait(ctx, `^(time=\S+ )?`+regexp.QuoteMeta(m.line)+"$", lostLine); err != nil {
 			return row{}, err
 		}
 	}
@@ -132,13 +143,15 @@ func moments(lines []line, n int) (ms []moment) {
 	first, whole := lines[0].at, lines[len(lines)-1].at.Sub(lines[0].at)
 	for i := range n {
 		at := first.Add(whole * time.Duration(2*i+1) / time.Duration(2*n))
-		var m moment
-		for j, l := range lines {
+		m := moment{after: at.Sub(first)}
+		seen := map[string]int{}
+		for _, l := range lines {
 			if l.at.After(at) {
 				break
 			}
-			if stable(l.text) {
-				m = moment{line: l.text, n: occurrence(lines[:j+1]), after: at.Sub(l.at)}
+			if text, ok := stable(l.text); ok {
+				seen[text]++
+				m = moment{line: text, n: seen[text], after: at.Sub(l.at)}
 			}
 		}
 		ms = append(ms, m)
@@ -146,17 +159,16 @@ func moments(lines []line, n int) (ms []moment) {
 	return ms
 }
 
-func occurrence(lines []line) (n int) {
-	for _, l := range lines {
-		if l.text == lines[len(lines)-1].text {
-			n++
+// stable gives the part of a line that is the same in every run, and whether
+// there is one.
+func stable(text string) (string, bool) {
+	if _, entry, ok := strings.Cut(text, " level=DEBUG msg=stage "); ok {
+		return "level=DEBUG msg=stage " + entry, true
+	}
+	for _, begin := range []string{"LAB: up", "otad: ", "U-Boot 20", "Starting kernel"} {
+		if strings.HasPrefix(text, begin) {
+			return text, true
 		}
 	}
-	return n
-}
-
-// stable reports whether a line is the same in every run: no times, no numbers
-// that are drawn.
-func stable(text string) bool {
-	return strings.HasPrefix(text, "LAB: ") || strings.HasPrefix(text, "otad: ") || strings.HasPrefix(text, "U-Boot ") || strings.HasPrefix(text, "Starting kernel")
+	return "", false
 }

@@ -124,7 +124,10 @@ type story struct {
 func (st story) scenario() scenario {
 	return scenario{name: st.name, broken: st.broken, core: !st.slow, run: func(ctx context.Context, l *lab, s scenario) ([]row, error) {
 		r, err := st.play(ctx, l)
-		return []row{r}, err
+		if err != nil {
+			return nil, err
+		}
+		return []row{r}, nil
 	}}
 }
 

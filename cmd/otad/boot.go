@@ -14,6 +14,7 @@ import (
 	"github.com/leapslot/ota/platform/grub"
 	"github.com/leapslot/ota/platform/power"
 	"github.com/leapslot/ota/platform/running"
+	"github.com/leapslot/ota/platform/script"
 	"github.com/leapslot/ota/platform/systemdboot"
 	"github.com/leapslot/ota/platform/tryboot"
 	"github.com/leapslot/ota/platform/uboot"
@@ -56,6 +57,8 @@ func newBoot(c *config) (platform.Boot, error) {
 		}
 		cfg.Path, cfg.Slots, cfg.Attempts, cfg.Running = c.Boot.State, slots, attempts, here
 		return barebox.New(cfg)
+	case "script":
+		return script.New(script.Config{Program: c.Boot.Script, Slots: slots, Attempts: attempts})
 	case "tryboot":
 		return tryboot.New(tryboot.Config{Path: c.Boot.Autoboot, Slots: slots, Dir: c.Boot.Dir, Running: here})
 	}

@@ -38,7 +38,8 @@ demo: build
 	@build/demo/demo
 
 test:
-	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time
+	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time swtpm:swtpm swtpm_setup:swtpm-tools fw_setenv:libubootenv-tool \
+		mkenvimage:u-boot-tools grub-editenv:grub-common barebox-state:dt-utils
 	$(GO) vet ./...
 	$(GO) test -timeout 9m ./...
 

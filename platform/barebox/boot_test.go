@@ -14,6 +14,8 @@ import (
 	"github.com/leapslot/ota/platform/platformtest"
 )
 
+var _ platform.Checkable = (*Boot)(nil)
+
 const (
 	path   = "/dev/mmcblk0p4"
 	magic  = 0xab67421f

@@ -14,6 +14,8 @@ import (
 	"github.com/leapslot/ota/platform/platformtest"
 )
 
+var _ platform.Checkable = (*Boot)(nil)
+
 const envPath = "/boot/grub/grubenv"
 
 var names = []string{"a", "b"}

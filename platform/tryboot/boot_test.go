@@ -16,6 +16,9 @@ import (
 	"github.com/leapslot/ota/platform/platformtest"
 )
 
+var _ platform.Checkable = (*Boot)(nil)
+var _ platform.RebootArgument = (*Boot)(nil)
+
 const filePath = "/boot/first/autoboot.txt"
 
 var (

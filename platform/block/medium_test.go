@@ -41,16 +41,19 @@ func TestMediumIsAFile(t *testing.T) {
 		want := make([]byte, size)
 		m := openMedium(t, s, true)
 		at := 0
+		look := func(at, n int) {
+			if got := read(t, m, n, int64(at)); !bytes.Equal(got, want[at:at+n]) {
+				t.Fatalf("%d bytes at %d are not what was written", n, at)
+			}
+		}
 		for range 300 {
 			if r.IntN(3) == 0 {
 				at = r.IntN(size)
 			}
 			n := min(r.IntN([]int{10, 5000, 300_000, 2_000_000}[r.IntN(4)]), size-at)
-			switch r.IntN(8) {
+			switch r.IntN(9) {
 			case 0:
-				if got := read(t, m, n, int64(at)); !bytes.Equal(got, want[at:at+n]) {
-					t.Fatalf("%d bytes at %d are not what was written", n, at)
-				}
+				look(at, n)
 			case 1:
 				sync(t, m)
 			case 2:
@@ -62,6 +65,11 @@ func TestMediumIsAFile(t *testing.T) {
 				clear(want[at : at+n])
 				write(t, m, want[at:at+n], int64(at))
 				at = (at + n) % size
+			case 4: // over what has just been read ahead
+				look(at, n)
+				fill(r, want[at:at+n/2])
+				write(t, m, want[at:at+n/2], int64(at))
+				look(at, n)
 			default:
 				fill(r, want[at:at+n])
 				write(t, m, want[at:at+n], int64(at))
@@ -111,10 +119,10 @@ func TestW9Resumes(t *testing.T) {
 // TestS5ReadBackComesFromTheMedium changes the medium under the page cache.
 func TestS5ReadBackComesFromTheMedium(t *testing.T) {
 	modes(t, func(t *testing.T, direct bool, sector int) {
-		l := newLoop(t, t.TempDir(), 1<<20, sector)
+		l := newLoop(t, t.TempDir(), 4<<20, sector)
 		s := newSlot(t, Config{Device: l.path, Direct: direct})
 		w := openMedium(t, s, true)
-		write(t, w, bytes.Repeat([]byte("good"), 1<<18), 0)
+		write(t, w, bytes.Repeat([]byte("good"), 1<<20), 0)
 		sync(t, w)
 		r := openMedium(t, s, false)
 		if got := read(t, r, 4, 4096); string(got) != "good" {
@@ -138,6 +146,14 @@ func TestS5ReadBackComesFromTheMedium(t *testing.T) {
 			if got := read(t, m, 4, 4096); string(got) != "evil" {
 				t.Errorf("the %s reads %q after DropCache, the medium holds evil", name, got)
 			}
+		}
+		// Somebody fills the page cache again, after it was dropped.
+		read(t, openMedium(t, s, false), 4, 3<<20)
+		if _, err := f.WriteAt([]byte("evil"), 3<<20); err != nil {
+			t.Fatal(err)
+		}
+		if got := read(t, r, 4, 3<<20); string(got) != "evil" {
+			t.Errorf("read %q from a cache that others filled", got)
 		}
 		// A writer goes on after it looked.
 		write(t, w, []byte("good"), 4096)

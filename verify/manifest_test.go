@@ -155,9 +155,9 @@ func TestManifestRoundTrip(t *testing.T) {
 	t.Logf("a manifest of three signatures has %d characters", len(textOf(t, s)))
 }
 
-// TestManifestRefused changes one fact at a time: of what is signed, of what is
+// TestT1T3T5T9ManifestRefused changes one fact at a time: of what is signed, of what is
 // announced, of the device.
-func TestManifestRefused(t *testing.T) {
+func TestT1T3T5T9ManifestRefused(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		signed func(*Manifest)
@@ -177,6 +177,7 @@ func TestManifestRefused(t *testing.T) {
 		{"a patch of an unknown version", nil, nil, func(d *Device) { d.Version = "" }, "running"},
 		{"a patch of any version", func(m *Manifest) { m.From = "" }, nil, func(d *Device) { d.Version = "0.1" }, ""},
 		{"another size", nil, func(n *ota.Notice) { n.Files[0].Size++ }, nil, "bytes"},
+		{"T9 parts of two releases", nil, func(n *ota.Notice) { n.Files[0].Size, n.Files[0].Sign = 2000, sumOf("e") }, nil, "bytes"},
 		{"T5 another digest", nil, func(n *ota.Notice) { n.Files[0].Sign = sumOf("d") }, nil, "SHA-256"},
 		{"T15 the digest in capitals", nil, func(n *ota.Notice) { n.Files[0].Sign = sumOf("A") }, nil, ""},
 		{"T15 a short digest", nil, func(n *ota.Notice) { n.Files[0].Sign = sumOf("a")[2:] }, nil, "digits"},
@@ -466,6 +467,30 @@ func TestManifestDoesNotLeanOnTheCloud(t *testing.T) {
 		n.UDI = c.udi
 		if _, err := policy(t, RequireDigestSign, keySet(1, "rsa")).Check(n, target()); (err == nil) != c.ok {
 			t.Errorf("signed digest and %s manifest: %v", name, err)
+		}
+	}
+}
+
+// TestT11NothingIsReadBeforeItIsSigned: what is not signed is not taken apart,
+// and so the refusal speaks of the signatures, whatever stands in the body.
+func TestT11NothingIsReadBeforeItIsSigned(t *testing.T) {
+	for _, body := range []string{"garbage", `{"product":`, strings.Repeat("[", 2000)} {
+		forged := Signed{Kind: KindManifest, Body: []byte(body)}
+		if err := forged.Sign(signers()["other"], ""); err != nil {
+			t.Fatal(err)
+		}
+		n := announced(t, sealed(t, patchManifest(), "ed"))
+		n.UDI = textOf(t, forged)
+		_, err := policy(t, RequireManifest, keySet(1, "ed")).Check(n, target())
+		if err == nil || !strings.Contains(err.Error(), "signed by 0") {
+			t.Errorf("a manifest of %.10q: %v", body, err)
+		}
+		forged = Signed{Kind: KindKeyList, Body: []byte(body)}
+		if err := forged.Sign(signers()["other"], ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenKeyList(textOf(t, forged), []Key{publicKey("ed")}, 1); err == nil || !strings.Contains(err.Error(), "signed by 0") {
+			t.Errorf("a key list of %.10q: %v", body, err)
 		}
 	}
 }

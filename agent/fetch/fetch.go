@@ -179,3 +179,31 @@ func (c *Client) Open(ctx context.Context, r Request) (*Body, error) {
 	}
 	return &Body{ctx: ctx, c: c, req: r, at: r.Offset, url: r.URL, valid: r.Validator}, nil
 }
+
+// Size asks how many bytes a file has that nobody announced, for [Request.Size].
+// What comes is compared with it as with any other size.
+func (c *Client) Size(ctx context.Context, url string) (int64, error) {
+	if err := checkURL(url); err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.opt.IdleTimeout, errIdle)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, url, nil)
+	if err != nil {
+		return 0, errors.New("the download URL cannot be read")
+	}
+	req.Header.Set("User-Agent", c.opt.UserAgent)
+	req.Header.Set("Accept-Encoding", "identity")
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return 0, explain(err, time.Now())
+	}
+	resp.Body.Close()
+	switch {
+	case resp.StatusCode != http.StatusOK:
+		return 0, fmt.Errorf("the server answers %d to a question for the size", resp.StatusCode)
+	case resp.ContentLength <= 0 || resp.ContentLength > ota.MaxPackageSize:
+		return 0, fmt.Errorf("the server says that the file has %d bytes, which is not within 1 and %d", resp.ContentLength, int64(ota.MaxPackageSize))
+	}
+	return resp.ContentLength, nil
+}

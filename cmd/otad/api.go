@@ -61,6 +61,7 @@ type updater interface {
 	Rollback(ctx context.Context) error
 	MarkGood(ctx context.Context) error
 	MarkBad(ctx context.Context) error
+	Install(ctx context.Context, path string) error
 }
 
 // api answers for the agent that now gives, which may be another one after a
@@ -91,7 +92,11 @@ func (a *api) answer(ctx context.Context, method, path string) (int, any) {
 		return http.StatusOK, apiCheck{n != nil, n}
 	}
 	if method == http.MethodPost {
-		if found, err := obey(ctx, a.now(), path); err != nil {
+		found, err := obey(ctx, a.now(), path)
+		if !found {
+			found, err = installs(ctx, a.now(), path)
+		}
+		if err != nil {
 			return refused(err)
 		} else if found {
 			return http.StatusOK, struct{}{}
@@ -104,6 +109,10 @@ func refused(err error) (int, any) {
 	switch {
 	case errors.Is(err, agent.ErrBusy):
 		return http.StatusConflict, apiError{"busy", err.Error()}
+	case errors.Is(err, agent.ErrPaused):
+		return http.StatusConflict, apiError{"paused", err.Error()}
+	case errors.Is(err, agent.ErrInstalled):
+		return http.StatusConflict, apiError{"idle", err.Error()}
 	case errors.Is(err, agent.ErrIdle):
 		return http.StatusConflict, apiError{"idle", err.Error()}
 	case errors.Is(err, agent.ErrTooLate):

@@ -31,6 +31,7 @@ func (a asked) Resume(context.Context) error                    { return a.err }
 func (a asked) Commit(context.Context) error                    { return a.err }
 func (a asked) Rollback(context.Context) error                  { return a.err }
 func (a asked) MarkGood(context.Context) error                  { return a.err }
+func (a asked) Install(context.Context, string) error           { return a.err }
 func (a asked) MarkBad(context.Context) error                   { return a.err }
 
 // The words of the API become exit codes.

@@ -108,6 +108,8 @@ func refusal(verb string, resp *http.Response, b []byte) error {
 	switch e.Code {
 	case "busy":
 		return exitf(exitBusy, verb, "%w (wait for it, or stop it with otad cancel)", err)
+	case "paused":
+		return exitf(exitBusy, verb, "%w (otad resume ends it)", err)
 	case "idle":
 		return exitf(exitNothing, verb, "%w (nothing to do)", err)
 	case "too_late":

@@ -16,7 +16,9 @@ const (
 	exitFailure    = 1
 	exitNothing    = 2  // nothing to do, no update in progress
 	exitReboot     = 4  // the supervisor is to start otad again
-	exitVerify     = 13 // the protocol's -3
+	exitStep       = 10 // less the protocol's step: 11, 12, 13 and 14 for -1 to -4
+	exitDownload   = 12
+	exitVerify     = 13
 	exitAvailable  = 16 // check --exit-code
 	exitUsage      = 64
 	exitBusy       = 75

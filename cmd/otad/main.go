@@ -99,8 +99,8 @@ func (a *app) command() *cobra.Command {
 		Long: `otad updates this device: "otad run" is the service, the other commands talk to
 it or look at what it left on the disk.
 
-Exit codes: 0 ok; 1 failure; 2 nothing to do; 4 reboot required; 13 the
-verification failed; 16 an update is available (check --exit-code); 64 used
+Exit codes: 0 ok; 1 failure; 2 nothing to do; 4 reboot required; 11 to 14 the
+upgrade, the download, the verification or the flash failed; 16 an update is available (check --exit-code); 64 used
 wrongly; 75 busy; 77 no permission; 78 the configuration cannot work.`,
 		Example: `  otad run -c /etc/otad/config.toml
   otad status --watch
@@ -122,7 +122,7 @@ wrongly; 75 busy; 77 no permission; 78 the configuration cannot work.`,
 	root.PersistentFlags().StringArrayVar(&a.set, "set", nil, "section.key=value, stronger than the file and the environment (repeatable)")
 	root.AddCommand(
 		man.NewCommand("otad"),
-		a.runCommand(), a.statusCommand(), a.checkCommand(), a.historyCommand(),
+		a.runCommand(), a.statusCommand(), a.checkCommand(), a.installCommand(), a.historyCommand(),
 		a.infoCommand(), a.verifyCommand(), a.configCommand(), a.doctorCommand(), a.tpmCommand(), a.versionCommand(),
 	)
 	root.AddCommand(a.orderCommands()...)

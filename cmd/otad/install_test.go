@@ -98,6 +98,10 @@ func TestInstall(t *testing.T) {
 	d.supervise()
 	b.wait(t, "/inform/", `"version":"1.0.0"`)
 
+	if out, _ := d.otad(0, "verify", first); !strings.Contains(out, "module default, version 2.0.0") {
+		t.Errorf("verify prints %q", out)
+	}
+	d.otad(0, "verify", first, "--keys", d.path("keys"), "-o", "json")
 	if out, _ := d.otad(0, "install", first); out != "installed: version 2.0.0\n" {
 		t.Errorf("install prints %q", out)
 	}
@@ -135,6 +139,11 @@ func TestT1InstallUnsigned(t *testing.T) {
 	b.wait(t, "/inform/")
 	if _, stderr := d.otad(exitVerify, "install", foreign); !strings.Contains(stderr, "version 2.0.0: ") {
 		t.Errorf("install prints %q", stderr)
+	}
+	for _, args := range [][]string{{"verify", foreign}, {"verify", foreign, "--keys", d.path("keys")}} {
+		if _, stderr := d.otad(exitVerify, args...); !strings.Contains(stderr, "(do not install it)") {
+			t.Errorf("%v prints %q", args, stderr)
+		}
 	}
 	d.write("junk.tar", strings.Repeat("junk", 1000))
 	if _, stderr := d.otad(exitFailure, "install", d.path("junk.tar")); !strings.Contains(stderr, "not a bundle") {

@@ -19,15 +19,22 @@ type claim struct {
 func (a *app) verifyCommand() *cobra.Command {
 	var cl claim
 	c := &cobra.Command{
-		Use:   "verify FILE --sign HEX",
+		Use:   "verify FILE [--sign HEX]",
 		Short: "Check a package against its announced digest and signature",
 		Long: `Checks a package as the service does: its digest against --sign and, with --keys,
-the signature of that digest against --digestsign. Exits with 13 when it is not
-what it is said to be.`,
+the signature of that digest against --digestsign. A bundle says itself what is in
+it: its manifest is checked with --keys, or with the keys and for the product of the
+configuration. Exits with 13 when it is not what it is said to be.`,
 		Example: `  otad verify update.patch --sign 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  otad verify /media/usb/release-2.1.0.tar
   otad verify rootfs.img --sign HEX --method SHA256 --digestsign BASE64 --keys /etc/otad/keys`,
 		Args: exactly("FILE"),
-		RunE: func(c *cobra.Command, args []string) error { return a.verify(c.Context(), args[0], cl) },
+		RunE: func(c *cobra.Command, args []string) error {
+			if cl.sign == "" && isBundle(args[0]) {
+				return a.verifyBundle(c.Context(), args[0], cl.keys)
+			}
+			return a.verify(c.Context(), args[0], cl)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&cl.sign, "sign", "", "announced digest in hexadecimal digits")

@@ -29,14 +29,17 @@ func (t Tables) fromTables(uuid string) ([]Device, error) {
 		return nil, err
 	}
 	var found []Device
+	var denied error
 	for _, e := range names {
 		dir, err := filepath.EvalSymlinks(t.sys("class", "block", e.Name()))
 		if err != nil || !isPartition(dir) {
 			continue
 		}
-		// A disk that cannot be read is not the one; who is looked for is
-		// found or is not.
+		// A disk without a table, or one that cannot be read, is not the one.
 		got, err := t.uuidOf(dir)
+		if errors.Is(err, fs.ErrPermission) {
+			denied = err
+		}
 		if err != nil || !strings.EqualFold(got, uuid) {
 			continue
 		}
@@ -45,6 +48,9 @@ func (t Tables) fromTables(uuid string) ([]Device, error) {
 			return nil, err
 		}
 		found = append(found, d)
+	}
+	if len(found) == 0 && denied != nil {
+		return nil, fmt.Errorf("not every disk may be looked at: %w", denied)
 	}
 	return found, nil
 }

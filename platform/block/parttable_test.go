@@ -2,9 +2,11 @@ package block
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -37,6 +39,38 @@ func TestPartUUIDFromTheTable(t *testing.T) {
 				t.Errorf("of two disks with the same UUIDs: %+v, %v", d, err)
 			}
 		})
+	}
+}
+
+// TestPartUUIDDenied: who may not look does not say that there is no such
+// device. It is a part of a test that runs as root, and again as nobody.
+func TestPartUUIDDenied(t *testing.T) {
+	const uuid = "PARTUUID=00000000-0000-4000-8000-000000000001"
+	if os.Getuid() != 0 {
+		if _, err := (Tables{}).Find(uuid); err == nil || !strings.Contains(err.Error(), os.Getenv("BLOCK_TEST_WANT")) {
+			t.Errorf("as nobody: %v", err)
+		}
+		return
+	}
+	l := newLoop(t, t.TempDir(), 16<<20, 512, "-P")
+	l.addPartition(t, 1, 4<<20, 4<<20)
+	if _, err := (Tables{}).Find(uuid); err == nil || !strings.Contains(err.Error(), "no device has") {
+		t.Errorf("as root: %v", err)
+	}
+	self, err := os.Open("/proc/self/exe") // its directory is not for everybody
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	cmd := exec.Command("/proc/self/fd/3", "-test.run", "^TestPartUUIDDenied$")
+	cmd.Dir, cmd.ExtraFiles, cmd.Env = "/", []*os.File{self}, append(os.Environ(), "BLOCK_TEST_WANT=may be looked at")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.ENOEXEC) {
+		t.Skip("an emulator runs this program, and it cannot start itself")
+	}
+	if err != nil {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -268,6 +268,21 @@ func TestT2KeysOfManifests(t *testing.T) {
 	}
 }
 
+// TestWrongSignatureAmongRightOnes: one that a trusted key is said to have made,
+// and has not, is not outvoted; one of an unknown key is passed over.
+func TestWrongSignatureAmongRightOnes(t *testing.T) {
+	s := sealed(t, patchManifest(), "ed", "ec", "other")
+	s.Signatures[1].Value = s.Signatures[2].Value
+	s.Signatures[1].Algorithm = ECDSAP256
+	n := announced(t, s)
+	if _, err := policy(t, RequireManifest, keySet(1, "ed")).Check(n, target()); err != nil {
+		t.Errorf("wrong for a key that is not known: %v", err)
+	}
+	if _, err := policy(t, RequireManifest, keySet(1, "ed", "ec")).Check(n, target()); err == nil || !strings.Contains(err.Error(), "key ec") {
+		t.Errorf("wrong for a key that is known: %v", err)
+	}
+}
+
 // TestT8Threshold: 0 and negative ones, and the same key twice.
 func TestT8Threshold(t *testing.T) {
 	for _, threshold := range []int{-1, 0, 3} {

@@ -117,10 +117,10 @@ func ParseSigned(kind Kind, text string) (Signed, error) {
 	if s.Body, err = decodeBase64(w.Body, kind.maxLen()); err != nil {
 		return s, fmt.Errorf("its body: %w", err)
 	}
+	if len(w.Sigs) > MaxSignatures { // before they are decoded
+		return s, fmt.Errorf("%d signatures, at most %d are allowed", len(w.Sigs), MaxSignatures)
+	}
 	for i, ws := range w.Sigs {
-		if i == MaxSignatures {
-			return s, fmt.Errorf("%d signatures, at most %d are allowed", len(w.Sigs), MaxSignatures)
-		}
 		sig := Signature{KeyID: ws.Key, Algorithm: Algorithm(ws.Alg)}
 		if sig.Value, err = decodeBase64(ws.Sig, MaxSignatureLen); err != nil {
 			return s, fmt.Errorf("signature %d: %w", i+1, err)

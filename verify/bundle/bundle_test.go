@@ -214,6 +214,11 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%s: opened", name)
 		}
 	}
+	empty := append(bytes.Clone(raw[:3*block]), make([]byte, endBlocks*block)...)
+	copy(empty[2*block:], header("package", 0))
+	if _, _, err := both(t, empty); err == nil {
+		t.Error("an empty package: opened")
+	}
 	long := make1(t, strings.Repeat("m", MaxManifest), "p")
 	copy(long, header("manifest", MaxManifest+1))
 	if _, _, err := both(t, long); err == nil {

@@ -264,6 +264,21 @@ func TestT10T13Messages(t *testing.T) {
 		}
 		return der
 	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rsaSigner := issue(t, rsaKey, &root, nil)
+	addRSA := func(s *pkcs7.SignedData) {
+		s.SetEncryptionAlgorithm(pkcs7.OIDEncryptionAlgorithmRSA)
+		if err := s.SignWithoutAttr(rsaSigner.cert, rsaKey, pkcs7.SignerInfoConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		s.Detach()
+	}
+	if _, err := roots.Signer(message, build(message, addRSA), noon); err != nil {
+		t.Error(err)
+	}
 	add := func(s *pkcs7.SignedData) {
 		if err := s.AddSigner(signer.cert, signer.key, pkcs7.SignerInfoConfig{}); err != nil {
 			t.Fatal(err)
@@ -284,6 +299,7 @@ func TestT10T13Messages(t *testing.T) {
 		"two signers":          build(message, func(s *pkcs7.SignedData) { add(s); add(s); s.Detach() }),
 		"none":                 build(message, func(s *pkcs7.SignedData) { s.AddCertificate(signer.cert); s.Detach() }),
 		"SHA-1":                build(message, func(s *pkcs7.SignedData) { s.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA1); add(s); s.Detach() }),
+		"SHA-1 with RSA":       build(message, func(s *pkcs7.SignedData) { s.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA1); addRSA(s) }),
 		"many certificates": build(message, func(s *pkcs7.SignedData) {
 			add(s)
 			for range MaxCertificates {

@@ -22,6 +22,7 @@ type cutter struct {
 	loses bool // a cut forgets writes that were not synced
 	rng   *rand.Rand
 	lost  []func() // undo what was not synced
+	write bool     // what was cut was a write: only those can be torn
 
 	cutNow atomic.Bool // the next effect
 }
@@ -96,6 +97,7 @@ func (c *cutter) writeAt(to readWriterAt, p []byte, off int64) (int, error) {
 		c.lost = append(c.lost, func() { to.WriteAt(before[:n], off) })
 	}
 	if c.hit() {
+		c.write = true
 		if c.torn {
 			to.WriteAt(p[:len(p)/2], off)
 		}
@@ -154,6 +156,7 @@ func (s *cutStore) Save(b []byte) error {
 	if !s.cut.hit() {
 		return s.Pair.Save(b)
 	}
+	s.cut.write = true
 	if s.cut.torn {
 		before := s.copies()
 		if err := s.Pair.Save(b); err != nil {

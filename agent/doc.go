@@ -1,7 +1,10 @@
 // Package agent decides what a device does next.
 //
 // A device does one thing at a time, so the agent is a corridor: one table of
-// stages ([Stage], flow.go), one saved record, walked one way.
+// stages ([Stage], flow.go), one saved record, walked one way. What is installed
+// is the system in the slots, a folder of files, one file, or what a program of
+// the owner's makes of a package; it comes from the cloud, or in a bundle that
+// somebody brings.
 //
 //	notice > accept > trust > room > fetch > verify > write > switch > reboot > prove > keep > report
 //	                                                                     `-------`-------`- leave > return > settle > report
@@ -15,9 +18,12 @@
 //
 // The trust: a notice is a claim. Nothing of it is acted on before Trust has
 // checked it, payload bytes stream only into a slot that cannot start, and
-// Switch cannot be reached before the digest of the whole package was compared
-// and the slot was read back.
+// Switch cannot be reached before the digest of the whole package was compared,
+// package and image are what a manifest signs, where there is one, and the slot
+// was read back. A security version that was kept once is not undercut again.
 //
 // An [Agent] runs in the one goroutine that called [Agent.Run]; the other
-// methods may be called from any goroutine.
+// methods may be called from any goroutine, and say when they have been done.
+// A person's word about a system on trial ([Agent.Commit], [Agent.Rollback],
+// [Agent.MarkBad]) counts in place of the health check.
 package agent

@@ -44,7 +44,8 @@ func (a *Agent) trust(_ context.Context, u *Update) error {
 			return fmt.Errorf("security version %d is older than %d, which this device has seen", g.SecurityVersion, level)
 		}
 	}
-	u.Grant = &g
+	signed := grant(g)
+	u.Grant = &signed
 	return nil
 }
 

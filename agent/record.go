@@ -8,7 +8,6 @@ import (
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/platform/durable"
-	"github.com/leapslot/ota/verify"
 )
 
 // recordFormat is the version of the record's layout. A record of a newer one
@@ -87,7 +86,7 @@ type Update struct {
 	Bundle *bundle    `json:"bundle,omitempty"` // where the package lies, when it does not come from the cloud
 	Stalls int        `json:"stalls,omitempty"` // starts of the agent since the last progress
 
-	Grant *verify.Grant `json:"grant,omitempty"` // what is signed of the package, known after Trust
+	Grant *grant `json:"grant,omitempty"` // what is signed of the package, known after Trust
 
 	Mark      mark   `json:"mark"`
 	Kind      string `json:"kind,omitempty"`      // of the package, as unpack names it; "" until its first bytes were seen
@@ -98,6 +97,19 @@ type Update struct {
 	Image     Image  `json:"image"`               // what the target slot must hold, known after the last byte
 
 	Fail *Failure `json:"fail,omitempty"`
+}
+
+// grant is a verify.Grant as the record holds it: another build of the agent must
+// be able to read it after the restart.
+type grant struct {
+	Manifest        bool   `json:"manifest,omitempty"`
+	PackageSize     int64  `json:"packageSize,omitempty"`
+	PackageSHA256   string `json:"packageSha256,omitempty"`
+	ImageSize       int64  `json:"imageSize,omitempty"`
+	ImageSHA256     string `json:"imageSha256,omitempty"`
+	SourceSize      int64  `json:"sourceSize,omitempty"`
+	SourceSHA256    string `json:"sourceSha256,omitempty"`
+	SecurityVersion uint64 `json:"securityVersion,omitempty"`
 }
 
 // Failure is what is reported of an update that failed.

@@ -36,10 +36,11 @@ type Announced struct {
 	Version string `json:"version"`
 	Size    int64  `json:"size"` // bytes of the package
 	Diff    bool   `json:"diff"`
+	Bundle  string `json:"bundle,omitempty"` // path of the file that it is installed from
 }
 
 func announced(n ota.Notice) *Announced {
-	return &Announced{n.Module, n.Version, n.TotalSize(), n.IsDiff}
+	return &Announced{Module: n.Module, Version: n.Version, Size: n.TotalSize(), Diff: n.IsDiff}
 }
 
 // publish makes the present state the one that Status gives.
@@ -74,6 +75,9 @@ func (a *Agent) publish() {
 // show fills in what a status says of an update.
 func (s *Status) show(u *Update, running string) {
 	s.Stage, s.Notice = u.Stage, announced(u.Notice)
+	if u.Bundle != nil {
+		s.Notice.Bundle = u.Bundle.Path
+	}
 	if u.Fail != nil {
 		s.Reason = u.Fail.Reason
 		return

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/leapslot/ota"
-	"github.com/leapslot/ota/verify"
 )
 
 // maxStalls is how often an update may be taken up again without any progress
@@ -25,7 +24,7 @@ func (a *Agent) resume() error {
 		u.Stalls++
 	}
 	if u.Grant == nil { // before Trust, or the record of an older agent, which could not check more than it did
-		u.Grant = &verify.Grant{}
+		u.Grant = &grant{}
 		if Trust.before(u.Stage) && u.Stage.before(Switch) {
 			u.Stage = Trust
 		}

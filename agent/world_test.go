@@ -157,7 +157,7 @@ func (w *world) boot() (again bool) {
 	if _, err := m.PowerOn(); err != nil {
 		w.t.Fatal(err)
 	}
-	if bytes.HasPrefix(w.runs(m), []byte("DEAD")) {
+	if w.mark(m) == "DEAD" {
 		return true // a watchdog, or an impatient user
 	}
 	id, err := m.BootID()
@@ -238,13 +238,31 @@ func (w *world) config(m platform.Boot, bootID string) Config {
 
 // health looks at the system that runs: the image says whether it is sick.
 func (w *world) health(m platform.Boot) error {
-	switch b := w.runs(m); {
-	case bytes.HasPrefix(b, []byte("SICK")):
+	switch w.mark(m) {
+	case "SICK":
 		return errors.New("the application does not start")
-	case bytes.HasPrefix(b, []byte("DIES")):
+	case "DIES":
 		panic(errPowerCut)
 	}
 	return nil
+}
+
+// mark is how the image in the running slot begins.
+func (w *world) mark(m platform.Boot) string {
+	name, err := m.Running()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	f, err := os.Open(w.path(name + ".img"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer f.Close()
+	b := make([]byte, 4)
+	if _, err := f.ReadAt(b, 0); err != nil {
+		w.t.Fatal(err)
+	}
+	return string(b)
 }
 
 // runs is the image in the running slot.

@@ -19,7 +19,7 @@ import (
 )
 
 // firmware plays a UEFI firmware: its variables behind Linux' efivarfs, and its
-// boot manager. The real ones are proved in the lab (x86_64 with OVMF).
+// boot manager. The real ones are OVMF and Linux in TestLabOVMF.
 // A change of a variable is one step and happens or not.
 type firmware struct {
 	vars    map[string][]byte // file name to attributes and value

@@ -78,6 +78,7 @@ func (m machine) Off() bool {
 }
 
 func TestBoot(t *testing.T) {
+	t.Parallel()
 	platformtest.TestBoot(t, platformtest.Harness{
 		Kept: "a", Spare: "b", Attempts: 2,
 		New: func(t testing.TB) platformtest.Machine { return newMachine(t) },
@@ -97,6 +98,7 @@ func program(t testing.TB, text string, timeout time.Duration) (*Boot, string) {
 }
 
 func TestAnswers(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]string{
 		`echo a`:      "",
 		`echo "  b "`: "",
@@ -124,6 +126,7 @@ func TestAnswers(t *testing.T) {
 
 // TestW6: a program that hangs is ended with all that it has started.
 func TestW6(t *testing.T) {
+	t.Parallel()
 	b, dir := program(t, "sleep 1000 & echo $! >child; wait", time.Second)
 	start := time.Now()
 	if _, err := b.Running(); err == nil || !strings.Contains(err.Error(), "not done within 1s") {

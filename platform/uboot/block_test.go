@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/leapslot/ota/platform"
 	"github.com/leapslot/ota/platform/platformtest"
@@ -165,9 +166,12 @@ func TestW13PlainFile(t *testing.T) {
 // TestToolsLock: a lock that somebody holds delays, and does not stop.
 func TestToolsLock(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
-	release := lock(path)
-	release()
+	start := time.Now()
+	time.AfterFunc(200*time.Millisecond, lock(path))
 	lock(path)()
+	if d := time.Since(start); d < 150*time.Millisecond {
+		t.Errorf("it was not waited for: %v", d)
+	}
 	lock(filepath.Join(path, "nowhere"))()
 	lock("")()
 }

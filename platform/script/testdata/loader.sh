@@ -27,6 +27,7 @@ load() {
 }
 
 save() {
+	[ "$1 $2 $3 $4" != "$kept $trial $left $running" ] || return 0
 	step
 	echo "$1 $2 $3 $4" >"$dir/state.new"
 	step

@@ -70,8 +70,10 @@ func (t *TPM) ProvisionCounter(owner []byte, start uint64) (*Counter, error) {
 		}
 	}
 	c := &Counter{t}
-	_, err = c.value()
-	return c, err
+	if _, err := c.value(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (t *TPM) writeBase(r root, count, base nvIndex, start uint64) error {
@@ -99,8 +101,10 @@ func (t *TPM) writeBase(r root, count, base nvIndex, start uint64) error {
 // Counter gives the counter that was set up, whole.
 func (t *TPM) Counter() (*Counter, error) {
 	c := &Counter{t}
-	_, err := c.Value()
-	return c, err
+	if _, err := c.Value(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // Value is the security version. Without a counter it is ErrNotProvisioned,

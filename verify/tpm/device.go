@@ -35,7 +35,7 @@ type device struct {
 func openDevice(path string) (*device, error) {
 	fi, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("TPM: %w: %v", ErrNoTPM, err)
+		return nil, fmt.Errorf("TPM: %w: %w", ErrNoTPM, err)
 	}
 	d := &device{path: path, pause: firstPause}
 	switch {
@@ -134,7 +134,7 @@ func (d *device) start() (string, error) {
 	if d.chip == nil {
 		r, err := d.Send([]byte(startup))
 		if err != nil {
-			return "", fmt.Errorf("%w: %v", ErrNoTPM, err)
+			return "", fmt.Errorf("%w: %w", ErrNoTPM, err)
 		}
 		if rc := responseCode(r); rc != tpm2.TPMRCSuccess && rc != tpm2.TPMRCInitialize { // the latter: it was started
 			return "", explain("start", rc)
@@ -142,7 +142,7 @@ func (d *device) start() (string, error) {
 	}
 	r, err := d.Send([]byte(getMake))
 	if err != nil {
-		return "", fmt.Errorf("%w: %v", ErrNoTPM, err)
+		return "", fmt.Errorf("%w: %w", ErrNoTPM, err)
 	}
 	const nameAt, size = 23, 27
 	if rc := responseCode(r); rc != tpm2.TPMRCSuccess || len(r) != size {

@@ -65,7 +65,10 @@ func (t *TPM) ProvisionSecret(owner, secret []byte) (*Secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Secret{t}, t.compare(r, o, secret)
+	if err := t.compare(r, o, secret); err != nil {
+		return nil, err
+	}
+	return &Secret{t}, nil
 }
 
 // compare tells whether the TPM signs as the secret does.
@@ -88,8 +91,10 @@ func (t *TPM) compare(r root, o object, secret []byte) error {
 func (t *TPM) Secret() (*Secret, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, err := t.secret()
-	return &Secret{t}, err
+	if _, err := t.secret(); err != nil {
+		return nil, err
+	}
+	return &Secret{t}, nil
 }
 
 func (t *TPM) secret() (object, error) {

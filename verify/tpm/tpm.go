@@ -73,7 +73,7 @@ type TPM struct {
 // Open opens the TPM at path: a device node (/dev/tpmrm0, which several
 // programs may use at once) or the Unix socket of an emulator, which is started
 // when it has not been yet. The error is ErrNoTPM when nothing of the kind is
-// there.
+// there, and os.ErrPermission when it must not be opened.
 func Open(path string) (*TPM, error) {
 	dev, err := openDevice(path)
 	if err != nil {

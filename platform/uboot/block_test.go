@@ -175,3 +175,35 @@ func TestToolsLock(t *testing.T) {
 	lock(filepath.Join(path, "nowhere"))()
 	lock("")()
 }
+
+// TestNotMounted: where the partition is missing no file is made in its place.
+func TestNotMounted(t *testing.T) {
+	dir := t.TempDir()
+	config, env := filepath.Join(dir, "config"), filepath.Join(dir, "uboot.env")
+	for path, why := range map[string]string{env: "mount the boot partition", "/dev/no-such-disk": "there is no device"} {
+		write(t, config, []byte(path+" 0 4000\n"))
+		b, err := New(Config{EnvConfig: config, Slots: names, Running: func() (string, error) { return "a", nil }, Default: initial})
+		if err == nil {
+			b.c.onRoot = func(path string) bool { return filepath.Dir(path) == dir }
+			err = b.Mend()
+		}
+		if err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v, want %q", path, err, why)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s was made", path)
+		}
+	}
+	write(t, config, []byte(env+" 0 4000\n"))
+	b, err := New(Config{EnvConfig: config, Slots: names, Running: func() (string, error) { return "a", nil }, Default: initial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.c.onRoot = func(string) bool { return false }
+	if err := errors.Join(b.Mend(), b.Check()); err != nil {
+		t.Errorf("mounted: %v", err)
+	}
+	if !onRoot("/x") || onRoot("/proc/x") {
+		t.Error("the root file system is not known")
+	}
+}

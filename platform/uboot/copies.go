@@ -14,6 +14,8 @@ import (
 // or damaged. The text says what is wrong with each.
 var ErrDamaged = errors.New("no copy of the environment is whole")
 
+var errMissing = errors.New("it is not there (is its partition mounted?)")
+
 // copies is the environment on its medium: the rules by which U-Boot finds the
 // copy that counts, and by which a save can be cut at any moment.
 type copies struct {
@@ -26,7 +28,8 @@ type copies struct {
 	// from its memory, so it is the one to overwrite next, whatever it looks like.
 	doubt int
 
-	lock string // the file that keeps other tools out, or empty
+	lock   string                 // the file that keeps other tools out, or empty
+	onRoot func(path string) bool // whether a file lies in the root file system; nil: no
 }
 
 // locate makes the places of the lines of fw_env.config.
@@ -67,7 +70,7 @@ func (c *copies) look() ([]image, error) {
 		raw, err := p.load()
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			images[i].err = errors.New("it is not there")
+			images[i].err = errMissing
 		case err != nil && unreadable(err):
 			images[i].err = err
 		case err != nil:
@@ -156,6 +159,9 @@ func (c *copies) save(v variables, was []byte) error {
 	if active < 0 && was != nil {
 		return fmt.Errorf("%w: %s", ErrDamaged, c.problems(images))
 	}
+	if err := c.mayMake(images); err != nil {
+		return err
+	}
 	flag, big := byte(1), nativeBig
 	if active >= 0 {
 		flag, big = images[active].flag+1, images[active].big
@@ -168,6 +174,21 @@ func (c *copies) save(v variables, was []byte) error {
 		return err
 	}
 	return c.write(b, active)
+}
+
+// mayMake refuses to make the first file of an environment in the root file
+// system: its partition is not mounted, and U-Boot would never see the file.
+func (c *copies) mayMake(images []image) error {
+	for i, p := range c.places {
+		s, ok := p.(stretch)
+		if !ok || !s.file || images[i].err != errMissing {
+			return nil
+		}
+		if c.onRoot != nil && c.onRoot(s.path) {
+			return fmt.Errorf("%s is not there, and its directory belongs to the root file system: mount the boot partition there", c.names[i])
+		}
+	}
+	return nil
 }
 
 // write stores a copy. With two places the other one comes first: until it is
@@ -224,14 +245,15 @@ func (c *copies) marks() bool {
 
 // settle makes durable what load gives.
 func (c *copies) settle() error {
-	images, active, err := c.load()
+	_, active, err := c.load()
 	if err != nil {
 		return err
 	}
-	if c.redundant || !images[active].whole() {
-		return c.places[active].settle()
+	places := c.places
+	if c.redundant {
+		places = places[active : active+1]
 	}
-	for _, p := range c.places {
+	for _, p := range places {
 		if err := p.settle(); err != nil {
 			return err
 		}

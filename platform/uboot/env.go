@@ -28,7 +28,11 @@ func Open(config string) (*Env, error) {
 	if err != nil {
 		return nil, err
 	}
-	return open(c)
+	e, err := open(c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config, err)
+	}
+	return e, nil
 }
 
 // find follows a fw_env.config of the real system.
@@ -41,10 +45,12 @@ func find(config string) (*copies, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
-	c.lock = toolsLock
+	c.lock, c.onRoot = toolsLock, onRoot
 	return c, nil
 }
 
+// open reads the environment. With ErrDamaged it gives an empty one, in which
+// all can be set and saved.
 func open(c *copies) (*Env, error) {
 	e := &Env{c: c}
 	return e, e.load()

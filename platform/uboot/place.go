@@ -53,6 +53,9 @@ const majorMTD = 90
 // a file.
 func kindOf(path string) (string, kind, error) {
 	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(filepath.Clean(path), "/dev/") {
+		return "", 0, fmt.Errorf("there is no device %s", path) // and no file is to be made in its place
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return path, regular, nil
 	}
@@ -213,4 +216,10 @@ func backup(path string) string {
 // overwrite the only good one.
 func unreadable(err error) bool {
 	return errors.Is(err, syscall.EIO) || errors.Is(err, syscall.EBADMSG) || errors.Is(err, fs.ErrNotExist)
+}
+
+// onRoot tells whether the directory of path belongs to the root file system.
+func onRoot(path string) bool {
+	var root, dir unix.Stat_t
+	return unix.Stat("/", &root) == nil && unix.Stat(filepath.Dir(path), &dir) == nil && root.Dev == dir.Dev
 }

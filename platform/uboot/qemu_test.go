@@ -130,6 +130,7 @@ func TestRealUBoot(t *testing.T) {
 			d := newDisk(t, c.a, c.b)
 			env, config := d.path("uboot.env"), d.path("fw_env.config")
 			write(t, config, []byte(env+" 0 4000\n"))
+			write(t, env, nil)
 			b, err := New(Config{EnvConfig: config, Slots: names, Running: func() (string, error) { return "a", nil },
 				Default: "otad_setup=setenv otad_label_b slot-b; setenv otad_part_b 9\n"})
 			if err != nil {

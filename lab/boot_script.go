@@ -93,7 +93,7 @@ func (c bootCase) run(ctx context.Context, l *lab, name string) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := l.newDevice(ctx, id, "", nil)
+	d, err := l.newDevice(ctx, uboot, id, settings{})
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (c bootCase) run(ctx context.Context, l *lab, name string) ([]row, error) {
 	if err := c.prepare(ctx, d); err != nil {
 		return nil, err
 	}
-	if err := d.power(); err != nil {
+	if err := d.power(ctx); err != nil {
 		return nil, err
 	}
 	if c.says != "" {
@@ -123,7 +123,6 @@ func (c bootCase) run(ctx context.Context, l *lab, name string) ([]row, error) {
 
 // prepare writes the environment files and slot b.
 func (c bootCase) prepare(ctx context.Context, d *device) error {
-	at := fmt.Sprintf("%s@@%dM", d.path("disk.img"), bootAt)
 	for name, content := range map[string][]byte{"uboot.env": c.file, "uboot.bak": c.backup} {
 		if content == nil {
 			continue
@@ -132,14 +131,14 @@ func (c bootCase) prepare(ctx context.Context, d *device) error {
 		if err := os.WriteFile(file, content, 0o644); err != nil {
 			return err
 		}
-		if err := d.lab.tool(ctx, "mcopy", "-o", "-i", at, file, "::"+name); err != nil {
+		if err := d.lab.tool(ctx, "mcopy", "-o", "-i", d.bootPartition(), file, "::"+name); err != nil {
 			return err
 		}
 	}
 	if c.b == nil {
 		return nil
 	}
-	image, err := d.lab.image(ctx, board, *c.b)
+	image, err := d.lab.image(ctx, uboot, *c.b)
 	if err != nil {
 		return err
 	}

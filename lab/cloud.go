@@ -186,30 +186,55 @@ func (t task) String() string {
 	return t.TaskStatus + " " + t.TaskDesc
 }
 
-// ended asks until the cloud calls the task over. The report of an update that
-// the console has shown to be over is on its way, so this takes a moment only;
-// the API has nothing to wait on, hence the ticker.
-func (c *cloud) ended(ctx context.Context, job string) (task, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, ceiling, fmt.Errorf("the cloud does not call batch %s over within %v", job, ceiling))
-	defer cancel()
-	again := time.NewTicker(200 * time.Millisecond)
-	defer again.Stop()
-	for {
+// reported asks until the cloud has been told of a version by the device. A
+// patch is only offered to devices that run its source.
+func (c *cloud) reported(ctx context.Context, id identity) error {
+	return poll(ctx, "the device "+id.name+" has not told its version", func() (bool, error) {
+		var list struct {
+			Data struct {
+				SimpleOTAModuleInfo []struct{ ModuleVersion string }
+			}
+		}
+		err := c.call(ctx, &list, "ListOTAModuleVersionsByDevice", "ProductKey", id.product, "DeviceName", id.name, "CurrentPage", "1", "PageSize", "10")
+		return len(list.Data.SimpleOTAModuleInfo) > 0, err
+	})
+}
+
+// ended asks until the cloud calls the task over.
+func (c *cloud) ended(ctx context.Context, job string) (end task, err error) {
+	err = poll(ctx, "the cloud does not call batch "+job+" over", func() (bool, error) {
 		var list struct {
 			Data struct{ SimpleOTATaskInfo []task }
 		}
 		if err := c.call(ctx, &list, "ListOTATaskByJob", "JobId", job, "PageSize", "10", "CurrentPage", "1"); err != nil {
-			return task{}, err
+			return false, err
 		}
 		for _, t := range list.Data.SimpleOTATaskInfo {
 			switch t.TaskStatus {
 			case "SUCCEEDED", "FAILED", "CANCELED":
-				return t, nil
+				end = t
+				return true, nil
 			}
+		}
+		return false, nil
+	})
+	return end, err
+}
+
+// poll asks again and again: the API has nothing to wait on. What the console
+// has shown already is on its way to the cloud, so this takes a moment only.
+func poll(ctx context.Context, otherwise string, done func() (bool, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, ceiling, fmt.Errorf("%s within %v", otherwise, ceiling))
+	defer cancel()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return task{}, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-again.C:
 		}
 	}

@@ -123,16 +123,18 @@ func (g *guest) wait(ctx context.Context, want, never string) (line, error) {
 	}
 }
 
-// since gives the lines from a moment on.
-func (g *guest) since(t time.Time) []line {
+// mark is the number of lines up to the last one that was waited for.
+func (g *guest) mark() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for i, l := range g.lines {
-		if !l.at.Before(t) {
-			return append([]line(nil), g.lines[i:]...)
-		}
-	}
-	return nil
+	return g.next
+}
+
+// between gives the lines from a mark to the last one that was waited for.
+func (g *guest) between(mark int) []line {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return append([]line(nil), g.lines[mark:g.next]...)
 }
 
 // count is how many lines so far match.

@@ -42,8 +42,7 @@ func cuts() []scenario {
 }
 
 func runCuts(ctx context.Context, l *lab, s scenario) ([]row, error) {
-	good := update{to: goodVersion, want: "SUCCEEDED", slot: "b", version: goodVersion}
-	st := story{name: s.name, system: healthy(goodVersion), update: good}
+	st := story{name: s.name, steps: []step{good(s.broken, nil)}}
 	lines, err := st.watch(ctx, l)
 	if err != nil {
 		return nil, err
@@ -73,15 +72,16 @@ func runCuts(ctx context.Context, l *lab, s scenario) ([]row, error) {
 // watch runs the update once, undisturbed, and gives the console from the offer
 // to the end.
 func (st story) watch(ctx context.Context, l *lab) ([]line, error) {
-	d, job, began, err := st.begin(ctx, l)
+	d, job, err := st.begin(ctx, l)
 	if err != nil {
 		return nil, err
 	}
 	defer d.cut()
+	mark := d.on.mark()
 	if err := d.follow(ctx); err != nil {
 		return nil, err
 	}
-	lines := d.on.since(began)
+	lines := d.on.between(mark)
 	end, err := l.cloud.ended(ctx, job)
 	if err == nil && end.TaskStatus != "SUCCEEDED" {
 		err = fmt.Errorf("the undisturbed update ended as %s", end)
@@ -90,29 +90,20 @@ func (st story) watch(ctx context.Context, l *lab) ([]line, error) {
 }
 
 // begin makes a board, lets it connect, and offers it the update.
-func (st story) begin(ctx context.Context, l *lab) (d *device, job string, began time.Time, err error) {
-	image, err := l.image(ctx, board, st.system)
-	if err != nil {
-		return nil, "", began, err
-	}
+func (st story) begin(ctx context.Context, l *lab) (d *device, job string, err error) {
 	if d, err = st.factory(ctx, l); err != nil {
-		return nil, "", began, err
+		return nil, "", err
 	}
-	if err := d.factoryStart(ctx); err != nil {
-		d.cut()
-		return nil, "", began, err
-	}
-	began = time.Now()
-	if job, err = l.cloud.offer(ctx, d.id, image, st.update.to, st.more...); err != nil {
+	if job, err = d.offer(ctx, st.steps[0], true); err != nil {
 		d.cut()
 	}
-	return d, job, began, err
+	return d, job, err
 }
 
 // cutAt runs the update, cuts the power at the moment, and lets the board find
 // its own way to the end.
 func (st story) cutAt(ctx context.Context, l *lab, m moment) (row, error) {
-	d, job, _, err := st.begin(ctx, l)
+	d, job, err := st.begin(ctx, l)
 	if err != nil {
 		return row{}, err
 	}
@@ -129,10 +120,10 @@ func (st story) cutAt(ctx context.Context, l *lab, m moment) (row, error) {
 		return row{}, context.Cause(ctx)
 	}
 	d.cut()
-	if err := d.power(); err != nil {
+	if err := d.power(ctx); err != nil {
 		return row{}, err
 	}
-	return d.finish(ctx, job, st.update)
+	return d.finish(ctx, job, st.steps[0])
 }
 
 // moments spreads n points evenly over the time that the lines took.

@@ -32,7 +32,7 @@ const (
 
 // modules are what the guest needs and its kernel may not have built in. What
 // they need themselves comes with them.
-var modules = []string{"virtio_pci", "virtio_blk", "ext4", "nls_cp437", "nls_ascii", "vfat", "virtio_net", "tpm_tis", "tpm_crb"}
+var modules = []string{"virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "nls_cp437", "nls_ascii", "vfat", "virtio_net", "tpm_tis", "tpm_crb"}
 
 // system is one image of a root file system.
 type system struct {
@@ -56,14 +56,6 @@ func (s system) name() string {
 }
 
 func healthy(version string) system { return system{version: version, agent: version} }
-
-// machine is what is different between two kinds of guest.
-type machine struct {
-	arch string // Debian's name and Go's
-	meta string // the package that depends on the kernel
-}
-
-var board = machine{"arm64", "linux-image-cloud-arm64"}
 
 // kernel gives the folder with the machine's Debian packages, and the kernel.
 func (l *lab) kernel(ctx context.Context, m machine) (root, kernel string, err error) {
@@ -131,11 +123,10 @@ func (l *lab) rootfs(ctx context.Context, m machine, s system) (tree, error) {
 		return nil, err
 	}
 	files := tree{
-		"sbin/init":          guestInit,
-		"etc/version":        []byte(s.version + "\n"),
-		"etc/fault":          []byte(s.fault + "\n"),
-		"etc/fw_env.config":  []byte(envConfig),
-		"etc/ssl/certs/none": nil,
+		"sbin/init":         guestInit,
+		"etc/version":       []byte(s.version + "\n"),
+		"etc/fault":         []byte(s.fault + "\n"),
+		"etc/fw_env.config": []byte(envConfig),
 	}
 	for _, dir := range []string{"proc", "sys", "dev", "run", "tmp", "data", "bootfs"} {
 		files[dir+"/"] = nil

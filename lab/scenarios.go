@@ -12,12 +12,9 @@ type scenario struct {
 	run    func(context.Context, *lab, scenario) ([]row, error)
 }
 
-// factoryVersion is what slot a holds at first.
-const factoryVersion = "1.0.0"
-
 func scenarios() []scenario {
 	var all []scenario
-	for _, room := range [][]scenario{updates(), scripts(), cuts(), machines()} {
+	for _, room := range [][]scenario{updates(), cuts(), scripts(), machines()} {
 		all = append(all, room...)
 	}
 	return all

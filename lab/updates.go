@@ -6,152 +6,74 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 	"time"
 )
 
-// update is one update over the air, from the offer to its end.
-type update struct {
-	to      string // the announced version
+// story is one board and what is offered to it, step by step.
+type story struct {
+	name    string
+	slow    bool    // not in the core
+	machine machine // the zero value is the U-Boot board
+	trust   func(context.Context, *lab, identity) (config string, files tree, err error)
+	tpm     bool // its secret and its counter are in a TPM
+	steps   []step
+}
+
+// step is one update over the air, from the offer to its end.
+type step struct {
+	name    string // of its row, "" is the story's
+	broken  string
+	before  func(context.Context, *device) error // while the board is off
+	system  system
+	pack    packer // nil: the image itself
+	version string // announced
 	want    string // how the cloud's answer begins: "SUCCEEDED", "FAILED -1"
 	slot    string // what runs in the end
-	version string
+	runs    string // which version of it
 }
+
+// packer makes the package of an image, and the parameters that it is registered with.
+type packer func(ctx context.Context, d *device, s step, image string) (file string, params []string, err error)
 
 // Lines of the console.
 const (
 	upLine        = `^LAB: up slot=(\S*) version=(\S+)`
 	connectedLine = `msg="connected to the cloud"`
 	endedLine     = `msg="update ended"`
-	silentLine    = `^LAB: no agent`
+	silentLine    = `^LAB: no agent|Press any key to continue`
 	lostLine      = `^LAB: otad is not started again|^LAB: the root|^LAB: module|recovery is needed`
 )
 
-// factoryStart switches a new board on and waits until the cloud knows it.
-func (d *device) factoryStart(ctx context.Context) error {
-	if err := d.power(); err != nil {
-		return err
-	}
-	if _, err := d.on.wait(ctx, `^LAB: up slot=a version=`+regexp.QuoteMeta(factoryVersion), lostLine); err != nil {
-		return err
-	}
-	_, err := d.on.wait(ctx, connectedLine, lostLine)
-	return err
-}
-
-// follow waits until the update is over. A system without an agent does nothing
-// by itself any more, so somebody switches it off and on again.
-func (d *device) follow(ctx context.Context) error {
-	for {
-		l, err := d.on.wait(ctx, endedLine+"|"+silentLine, lostLine)
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(l.text, "no agent") {
-			return nil
-		}
-		d.cut()
-		if err := d.power(); err != nil {
-			return err
-		}
-	}
-}
-
-// finish waits for the end of an update and looks at what became of it.
-func (d *device) finish(ctx context.Context, job string, u update) (row, error) {
-	if err := d.follow(ctx); err != nil {
-		return row{}, err
-	}
-	end, err := d.lab.cloud.ended(ctx, job)
-	if err != nil {
-		return row{}, err
-	}
-	up, err := d.lastUp()
-	if err != nil {
-		return row{}, err
-	}
-	d.cut()
-	env, err := d.environment(ctx)
-	if err != nil {
-		return row{}, err
-	}
-	r := row{up: up, reported: end.String()}
-	want := fmt.Sprintf("slot %s, version %s", u.slot, u.version)
-	r.failed = !strings.HasPrefix(end.String(), u.want) || !strings.HasPrefix(up, want) ||
-		!strings.Contains(env, "otad_slot="+u.slot) || strings.Contains(env, "upgrade_available=1")
-	if r.failed {
-		r.up += " (wanted: " + want + ", " + u.want + "; environment: " + env + ")"
-	}
-	return r, nil
-}
-
-var upPattern = regexp.MustCompile(upLine)
-
-// lastUp says which system the console showed last, and how often slots were
-// started on trial to get there.
-func (d *device) lastUp() (string, error) {
-	console, err := d.console()
-	if err != nil {
-		return "", err
-	}
-	var up []string
-	trials := 0
-	for _, text := range strings.Split(console, "\n") {
-		if m := upPattern.FindStringSubmatch(text); m != nil {
-			up = m
-		}
-		if strings.Contains(text, " on trial, start ") {
-			trials++
-		}
-	}
-	if up == nil {
-		return "", errors.New("no system came up")
-	}
-	return fmt.Sprintf("slot %s, version %s, after %d starts on trial", up[1], up[2], trials), nil
-}
-
-// story is a scenario of one board and one update.
-type story struct {
-	name, broken string
-	slow         bool // not in the core
-	system       system
-	trust        func(context.Context, *lab, identity) (config string, files tree, err error)
-	more         []string // parameters of the package
-	update       update
-}
-
 func (st story) scenario() scenario {
-	return scenario{name: st.name, broken: st.broken, core: !st.slow, run: func(ctx context.Context, l *lab, s scenario) ([]row, error) {
-		r, err := st.play(ctx, l)
-		if err != nil {
-			return nil, err
-		}
-		return []row{r}, nil
-	}}
+	return scenario{name: st.name, broken: st.steps[0].broken, core: !st.slow, run: st.play}
 }
 
-func (st story) play(ctx context.Context, l *lab) (row, error) {
+func (st story) play(ctx context.Context, l *lab, _ scenario) (rows []row, err error) {
 	d, err := st.factory(ctx, l)
 	if err != nil {
-		return row{}, err
+		return nil, err
 	}
 	defer d.cut()
-	image, err := l.image(ctx, board, st.system)
-	if err != nil {
-		return row{}, err
+	for i, s := range st.steps {
+		began := time.Now()
+		job, err := d.offer(ctx, s, i == 0)
+		if err != nil {
+			return rows, err
+		}
+		r, err := d.finish(ctx, job, s)
+		if err != nil {
+			return rows, err
+		}
+		r.name, r.broken, r.seconds = s.name, s.broken, time.Since(began).Seconds()
+		rows = append(rows, r)
+		if r.failed {
+			break
+		}
 	}
-	began := time.Now()
-	if err := d.factoryStart(ctx); err != nil {
-		return row{}, err
-	}
-	job, err := l.cloud.offer(ctx, d.id, image, st.update.to, st.more...)
-	if err != nil {
-		return row{}, err
-	}
-	r, err := d.finish(ctx, job, st.update)
-	r.seconds = time.Since(began).Seconds()
-	return r, err
+	return rows, nil
 }
 
 // factory registers the story's device and makes its board.
@@ -171,26 +93,131 @@ func (st story) factory(ctx context.Context, l *lab) (*device, error) {
 			return nil, err
 		}
 	}
-	return l.newDevice(ctx, id, config, files)
+	m := st.machine
+	if m.arch == "" {
+		m = uboot
+	}
+	return l.newDevice(ctx, m, id, settings{trust: config, files: files, tpm: st.tpm})
 }
 
-const goodVersion = "2.0.0"
+// offer switches the board on, waits until the cloud knows it, and offers it the
+// update.
+func (d *device) offer(ctx context.Context, s step, first bool) (job string, err error) {
+	file, err := d.lab.image(ctx, d.machine, s.system)
+	if err != nil {
+		return "", err
+	}
+	var params []string
+	if s.pack != nil {
+		if file, params, err = s.pack(ctx, d, s, file); err != nil {
+			return "", err
+		}
+	}
+	if s.before != nil {
+		if err := s.before(ctx, d); err != nil {
+			return "", err
+		}
+	}
+	if err := d.start(ctx, first); err != nil {
+		return "", err
+	}
+	return d.lab.cloud.offer(ctx, d.id, file, s.version, params...)
+}
 
-func updates() []scenario {
-	good := update{to: goodVersion, want: "SUCCEEDED", slot: "b", version: goodVersion}
-	fails := func(code string) update {
-		return update{to: goodVersion, want: "FAILED " + code, slot: "a", version: factoryVersion}
+// start switches the board on and waits until the cloud knows it.
+func (d *device) start(ctx context.Context, first bool) error {
+	if err := d.power(ctx); err != nil {
+		return err
 	}
-	var all []scenario
-	for _, st := range []story{
-		{name: "full", broken: "nothing: a full image, signed with the product's key", system: healthy(goodVersion), trust: productKey, update: good},
-		{name: "kernel", broken: "the kernel of the new system is not one", system: system{version: goodVersion, agent: goodVersion, garbage: true}, update: fails("-1")},
-		{name: "panic", broken: "the new kernel panics", system: system{version: goodVersion, agent: goodVersion, fault: "panic"}, update: fails("-1")},
-		{name: "mute", broken: "the new system boots but has no agent: it never commits", system: system{version: goodVersion}, update: fails("-1")},
-		{name: "network", broken: "the new system has no network", system: system{version: goodVersion, agent: goodVersion, fault: "network"}, update: fails("-1")},
-		{name: "signature", broken: "the package is signed with another key", system: healthy(goodVersion), trust: otherKey, update: fails("-3")},
-	} {
-		all = append(all, st.scenario())
+	up := `^LAB: up slot=`
+	if first {
+		up += "a version=" + regexp.QuoteMeta(factoryVersion)
 	}
-	return all
+	if _, err := d.on.wait(ctx, up, lostLine); err != nil {
+		return err
+	}
+	if _, err := d.on.wait(ctx, connectedLine, lostLine); err != nil {
+		return err
+	}
+	return d.lab.cloud.reported(ctx, d.id)
+}
+
+// follow waits until the update is over. A system without an agent does nothing
+// by itself any more, so somebody switches it off and on again.
+func (d *device) follow(ctx context.Context) error {
+	for {
+		l, err := d.on.wait(ctx, endedLine+"|"+silentLine, lostLine)
+		if err != nil {
+			return err
+		}
+		if strings.Contains(l.text, "update ended") {
+			return nil
+		}
+		d.cut()
+		if err := d.power(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// finish waits for the end of an update, looks at what became of it, and
+// switches the board off.
+func (d *device) finish(ctx context.Context, job string, s step) (row, error) {
+	if err := d.follow(ctx); err != nil {
+		return row{}, err
+	}
+	end, err := d.lab.cloud.ended(ctx, job)
+	if err != nil {
+		return row{}, err
+	}
+	up, err := d.lastUp()
+	if err != nil {
+		return row{}, err
+	}
+	d.cut()
+	kept, err := d.machine.kept(ctx, d)
+	if err != nil {
+		return row{}, err
+	}
+	r := row{up: up, reported: end.String()}
+	want := fmt.Sprintf("slot %s, version %s", s.slot, s.runs)
+	if !strings.HasPrefix(end.String(), s.want) || !strings.HasPrefix(up, want) || kept != s.slot {
+		r.failed = true
+		r.up += fmt.Sprintf(" (wanted: %s, %s; the boot loader keeps %s)", want, s.want, kept)
+	}
+	return r, nil
+}
+
+var upPattern = regexp.MustCompile(upLine)
+
+// lastUp says which system the console showed last, and how often slots were
+// started on trial to get there, since the last update was looked at.
+func (d *device) lastUp() (string, error) {
+	console, err := os.ReadFile(d.path("console.log"))
+	if err != nil {
+		return "", err
+	}
+	fresh := string(console[d.seen:])
+	d.seen = len(console)
+	var up []string
+	trials := 0
+	for _, text := range strings.Split(fresh, "\n") {
+		if m := upPattern.FindStringSubmatch(text); m != nil {
+			up = m
+		}
+		if strings.Contains(text, " on trial, start") {
+			trials++
+		}
+	}
+	if up == nil {
+		return "", errors.New("no system came up")
+	}
+	return fmt.Sprintf("slot %s, version %s, after %s on trial", up[1], up[2], plural(trials, "start")), nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

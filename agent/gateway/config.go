@@ -111,7 +111,10 @@ type Config struct {
 	// Settle is how long after its update a sub-device may take to be the announced
 	// version; 0 is DefaultSettle.
 	Settle time.Duration
-	Log    *slog.Logger // nil is silent
+	// Clock is the time of day, never before that of the build (K1); nil is
+	// time.Now. It decides only whether what is signed is valid.
+	Clock func() time.Time
+	Log   *slog.Logger // nil is silent
 }
 
 func (c *Config) check() error {
@@ -164,6 +167,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Settle == 0 {
 		c.Settle = DefaultSettle
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"time"
 
@@ -115,12 +116,19 @@ func (w *walk) verify(ctx context.Context) error {
 	if w.u.Notice.SignMethod == ota.SHA256 {
 		h = verify.NewSHA256()
 	}
+	// With a manifest it is SHA-256 that counts, whatever was announced.
+	both := io.Writer(h)
+	var signed hash.Hash
+	if w.grant.Manifest {
+		signed = verify.NewSHA256()
+		both = io.MultiWriter(h, signed)
+	}
 	for at, buf := int64(0), make([]byte, copyBuffer); at < f.Size; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		n, err := w.spool.ReadAt(buf[:min(int64(len(buf)), f.Size-at)], at)
-		h.Write(buf[:n])
+		both.Write(buf[:n])
 		if at += int64(n); err != nil && at < f.Size {
 			return fmt.Errorf("the package cannot be read back at byte %d: %w", at, err)
 		}
@@ -128,9 +136,14 @@ func (w *walk) verify(ctx context.Context) error {
 	if have, err := w.spool.Size(); err != nil || have != f.Size {
 		return fmt.Errorf("the package has %d bytes, announced were %d (%v)", have, f.Size, err)
 	}
-	if err := verify.Equal(f.Sign, h.Sum(nil)); err != nil {
-		w.u.Mark = mark{} // nothing of it is worth keeping
-		return err
+	err = verify.Equal(f.Sign, h.Sum(nil))
+	if err == nil && signed != nil {
+		if err = verify.Equal(w.grant.PackageSHA256, signed.Sum(nil)); err != nil {
+			err = fmt.Errorf("this is not the package of the manifest: %w", err)
+		}
 	}
-	return nil
+	if err != nil {
+		w.u.Mark = mark{} // nothing of it is worth keeping
+	}
+	return err
 }

@@ -20,6 +20,9 @@ type record struct {
 	Owed      *outcome `json:"owed,omitempty"`      // of the last update, until the cloud has confirmed it
 	Installed string   `json:"installed,omitempty"` // the version of the last good update
 	Tried     tried    `json:"tried"`
+	// Security is the highest security version of a package that became this
+	// sub-device's system; none below it is taken (fault T9).
+	Security uint64 `json:"security,omitempty"`
 }
 
 type update struct {

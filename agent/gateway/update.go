@@ -66,7 +66,8 @@ type walk struct {
 	s         *sub
 	u         *update
 	spool     *durable.Spool
-	installed bool // the installer may have had the package before this process began
+	grant     verify.Grant // what is signed of the package, once trust was walked
+	installed bool         // the installer may have had the package before this process began
 
 	posted  time.Time
 	percent int
@@ -191,6 +192,7 @@ func (g *Gateway) over(w *walk, err error) {
 	} else {
 		s.rec.Tried = tried{}
 		s.rec.Installed = w.u.Notice.Version
+		s.rec.Security = max(s.rec.Security, w.grant.SecurityVersion)
 		g.cfg.Log.Info("sub-device updated", "device", s.Device.Device, "to", w.u.Notice.Version)
 	}
 	s.rec.Owed, s.rec.Update = o, nil
@@ -249,8 +251,12 @@ func (w *walk) accept(context.Context) error {
 	return nil
 }
 
-func (w *walk) trust(context.Context) error {
-	_, err := w.g.cfg.Trust.Check(&w.u.Notice, verify.Device{Product: w.s.Device.ProductKey, Now: time.Now()})
+// trust is the policy's word on what was announced. It is asked anew after each
+// interruption, so what it grants need not be remembered.
+func (w *walk) trust(context.Context) (err error) {
+	w.grant, err = w.g.cfg.Trust.Check(&w.u.Notice, verify.Device{
+		Product: w.s.Device.ProductKey, Version: w.u.From, SecurityVersion: w.s.rec.Security, Now: w.g.cfg.Clock(),
+	})
 	return err
 }
 

@@ -52,7 +52,7 @@ type Info struct {
 
 // controls are the calls of a watchdog that are not reads and writes (Linux
 // watchdog API). The tests stand on the other side of them, since the machine
-// that they run on has no watchdog; the real ones run in the lab.
+// that they run on has no watchdog; the real ones are those of TestLabSoftdog.
 type controls interface {
 	support() (unix.WatchdogInfo, error)
 	setTimeout(seconds int) error

@@ -18,8 +18,7 @@ import (
 )
 
 // driver plays what a watchdog's driver answers to the calls that a file cannot.
-// The kernel that the tests run on has none; the lab runs softdog and QEMU's
-// i6300esb.
+// The kernel that the tests run on has none; TestLabSoftdog runs a real one.
 type driver struct {
 	options uint32
 	seconds int

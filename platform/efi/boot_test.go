@@ -170,6 +170,33 @@ func TestB4OthersKeepTheirEntries(t *testing.T) {
 	}
 }
 
+// TestB4Recovery: an entry that is called like ours and is no slot's is left
+// alone, and is never taken for what is kept.
+func TestB4Recovery(t *testing.T) {
+	m := installed(t)
+	o, _ := m.option(0)
+	o.Description = entryName + "recovery"
+	m.setOption(0, o)
+	m.set(orderName, 0, 1, 2)
+	update(t, m, "a", "b")
+	if err := m.open(t).Try("a"); err != nil {
+		t.Fatal(err)
+	}
+	b := m.PowerOn(t).(*Boot)
+	m.set(orderName, 0, 2, 1)
+	if err := b.Try("b"); err != nil || m.get(nextName) != nil {
+		t.Fatalf("the kept slot is on trial: %v, %v", m.get(nextName), err)
+	}
+	for range 3 {
+		if m.PowerOn(t); m.running != "b" {
+			t.Fatalf("runs %s", m.running)
+		}
+	}
+	if err := m.open(t).Mend(); err != nil || m.entryOf("recovery") != 0 {
+		t.Errorf("recovery is gone, %v", err)
+	}
+}
+
 // TestB5BootNextLost: firmware that forgets BootNext, as the flat battery of a
 // clock makes some do, starts the kept system, which Running says.
 func TestB5BootNextLost(t *testing.T) {

@@ -24,9 +24,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/leapslot/ota/platform"
@@ -275,51 +273,3 @@ func (b *Boot) known(slot string) error {
 	}
 	return nil
 }
-
-// number reads a variable that holds the number of an entry.
-func (b *Boot) number(name string) (uint16, error) {
-	_, data, err := b.vars.Read(name, Global)
-	if err != nil {
-		return 0, err
-	}
-	if len(data) != 2 {
-		return 0, fmt.Errorf("EFI variable %s of %d bytes: %w", name, len(data), ErrDamaged)
-	}
-	return binary.LittleEndian.Uint16(data), nil
-}
-
-func (b *Boot) readEntry(n uint16) (LoadOption, error) {
-	_, data, err := b.vars.Read(entryVariable(n), Global)
-	if err != nil {
-		return LoadOption{}, err
-	}
-	return ParseLoadOption(data)
-}
-
-func entryVariable(n uint16) string { return fmt.Sprintf("Boot%04X", n) }
-
-// entryNumber reads the name of an entry's file.
-func entryNumber(file string) (uint16, bool) {
-	digits, ok := strings.CutSuffix(file, "-"+Global)
-	digits, ok2 := strings.CutPrefix(digits, "Boot")
-	if !ok || !ok2 || len(digits) != 4 || digits != strings.ToUpper(digits) {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(digits, 16, 16)
-	return uint16(n), err == nil
-}
-
-// parseOrder reads the value of BootOrder.
-func parseOrder(data []byte) ([]uint16, error) {
-	if len(data)%2 != 0 || len(data) > 2*MaxEntries {
-		return nil, fmt.Errorf("EFI variable %s of %d bytes: %w", orderName, len(data), ErrDamaged)
-	}
-	var order []uint16
-	for ; len(data) > 0; data = data[2:] {
-		order = append(order, binary.LittleEndian.Uint16(data))
-	}
-	return order, nil
-}
-
-// absent tells whether a variable could not be read since it is not there.
-func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -2,13 +2,18 @@ package efi
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // state is what the firmware's variables say.
 type state struct {
+	slots   []string
 	running string
 	trial   string // the slot tried last, "" if none is noted
 	order   []uint16
@@ -43,7 +48,7 @@ func (b *Boot) loadEntries() (*state, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &state{running: running, started: -1}
+	s := &state{slots: b.cfg.Slots, running: running, started: -1}
 	if n, err := b.number(currentName); err == nil {
 		s.started = int(n)
 	}
@@ -95,7 +100,7 @@ func (s *state) first() string {
 		if o == nil || o.Attributes&Active == 0 {
 			continue
 		}
-		if slot, ours := strings.CutPrefix(o.Description, entryName); ours {
+		if slot, ours := strings.CutPrefix(o.Description, entryName); ours && slices.Contains(s.slots, slot) {
 			return slot
 		}
 	}
@@ -145,3 +150,51 @@ func (s *state) same(n uint16, want LoadOption) bool {
 	wp, wfile, _ := want.target()
 	return ok && p.UUID == wp.UUID && p.Number == wp.Number && strings.EqualFold(file, wfile)
 }
+
+// number reads a variable that holds the number of an entry.
+func (b *Boot) number(name string) (uint16, error) {
+	_, data, err := b.vars.Read(name, Global)
+	if err != nil {
+		return 0, err
+	}
+	if len(data) != 2 {
+		return 0, fmt.Errorf("EFI variable %s of %d bytes: %w", name, len(data), ErrDamaged)
+	}
+	return binary.LittleEndian.Uint16(data), nil
+}
+
+func (b *Boot) readEntry(n uint16) (LoadOption, error) {
+	_, data, err := b.vars.Read(entryVariable(n), Global)
+	if err != nil {
+		return LoadOption{}, err
+	}
+	return ParseLoadOption(data)
+}
+
+func entryVariable(n uint16) string { return fmt.Sprintf("Boot%04X", n) }
+
+// entryNumber reads the name of an entry's file.
+func entryNumber(file string) (uint16, bool) {
+	digits, ok := strings.CutSuffix(file, "-"+Global)
+	digits, ok2 := strings.CutPrefix(digits, "Boot")
+	if !ok || !ok2 || len(digits) != 4 || digits != strings.ToUpper(digits) {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 16, 16)
+	return uint16(n), err == nil
+}
+
+// parseOrder reads the value of BootOrder.
+func parseOrder(data []byte) ([]uint16, error) {
+	if len(data)%2 != 0 || len(data) > 2*MaxEntries {
+		return nil, fmt.Errorf("EFI variable %s of %d bytes: %w", orderName, len(data), ErrDamaged)
+	}
+	var order []uint16
+	for ; len(data) > 0; data = data[2:] {
+		order = append(order, binary.LittleEndian.Uint16(data))
+	}
+	return order, nil
+}
+
+// absent tells whether a variable could not be read since it is not there.
+func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -212,6 +212,7 @@ func (m *machine) set(path string, at int64, raw []byte) bool {
 	return m.kind == block || err == nil && dir.Sync() == nil
 }
 
+// simEncode makes a copy; U-Boot writes the checksum in the machine's order.
 func simEncode(vars map[string]string, flag byte, redundant bool) []byte {
 	var text strings.Builder
 	if v, ok := vars["otad_setup"]; ok {
@@ -228,7 +229,7 @@ func simEncode(vars map[string]string, flag byte, redundant bool) []byte {
 	}
 	raw := make([]byte, envSize)
 	copy(raw[head:], text.String())
-	binary.LittleEndian.PutUint32(raw, crc32.ChecksumIEEE(raw[head:]))
+	binary.NativeEndian.PutUint32(raw, crc32.ChecksumIEEE(raw[head:]))
 	if redundant {
 		raw[4] = flag
 	}
@@ -243,7 +244,7 @@ func simDecode(raw []byte, redundant bool) (map[string]string, byte) {
 	if redundant {
 		data, flag = raw[5:], raw[4]
 	}
-	if binary.LittleEndian.Uint32(raw) != crc32.ChecksumIEEE(data) {
+	if binary.NativeEndian.Uint32(raw) != crc32.ChecksumIEEE(data) {
 		return nil, 0
 	}
 	vars := map[string]string{}

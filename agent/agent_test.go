@@ -32,6 +32,7 @@ func (w *world) started() (a *Agent, stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	a.checkpointBytes, a.laterPause = 256<<10, time.Millisecond
 	ctx, cancel := context.WithCancel(w.t.Context())
 	done := make(chan struct{})
 	go func() {

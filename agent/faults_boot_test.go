@@ -74,8 +74,9 @@ func TestB7NoNetwork(t *testing.T) {
 		t.Fatal("it did not restart")
 	}
 	w.change = func(c *Config) { c.HealthTimeout = 50 * time.Millisecond }
-	a, _ := w.started() // and nobody connects
+	a, stop := w.started() // and nobody connects
 	eventually(t, "the way back", func() bool { s := a.Status(); return s.Stage == Return || s.Reason != "" })
+	stop()
 	w.change = nil
 	w.ends("[1.0.0 -1 1.0.0]", false, "did not reach the cloud")
 }

@@ -22,7 +22,7 @@ func within(t *testing.T) context.Context {
 
 // onTrial starts the new system of a good update, whose health check waits until
 // it is told otherwise.
-func (w *world) onTrial() (a *Agent, ask chan error) {
+func (w *world) onTrial() (a *Agent, ask chan error, stop func()) {
 	w.t.Helper()
 	if !w.boot() {
 		w.t.Fatal("it did not restart into the new system")
@@ -39,10 +39,10 @@ func (w *world) onTrial() (a *Agent, ask chan error) {
 		}
 	}
 	w.boots++
-	a, _ = w.started()
+	a, stop = w.started()
 	w.cloud.events <- ota.Event{}
 	eventually(w.t, "the trial", func() bool { s := a.Status(); return s.Stage == Prove && s.Trial })
-	return a, ask
+	return a, ask, stop
 }
 
 // N24: paused in the middle of a download, over a restart; nothing goes on and
@@ -66,7 +66,6 @@ func TestN24Pause(t *testing.T) {
 		return true
 	})
 	a, stop := w.started()
-	a.checkpointBytes = 256 << 10
 	w.cloud.connect()
 	saved := func() int64 {
 		rec, err := loadRecord(w.store())
@@ -148,11 +147,37 @@ func TestN24PausedBeforeAndCancelled(t *testing.T) {
 	}
 }
 
+// N24: a pause on trial is recorded at once, does not stop the trial, and counts
+// for what comes after it.
+func TestN24PauseOnTrial(t *testing.T) {
+	w := goodWorld(t)
+	if !w.boot() {
+		t.Fatal("it did not restart")
+	}
+	w.boots++
+	a, _ := w.started() // and waits for the cloud
+	eventually(t, "the trial", func() bool { return a.Status().Stage == Prove })
+	if err := a.Pause(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if s := a.Status(); !s.Paused || !s.Trial {
+		t.Errorf("%+v", s)
+	}
+	w.cloud.events <- ota.Event{}
+	eventually(t, "the end", func() bool { s := a.Status(); return s.Stage == Idle && s.Owed == 0 })
+	w.notice.Version, w.cloud.ended = "3.0.0", false
+	w.cloud.connect()
+	time.Sleep(20 * time.Millisecond)
+	if s := a.Status(); s.Last.Step != 100 || !s.Paused || s.Stage != Idle {
+		t.Errorf("%+v", s)
+	}
+}
+
 // A person's word counts in place of the health check that waits, and both sides
 // hear about it. Said twice it comes to the same end (B10).
 func TestB10Commit(t *testing.T) {
 	w := goodWorld(t)
-	a, _ := w.onTrial()
+	a, _, _ := w.onTrial()
 	good := make(chan error, 1)
 	go func() { good <- a.MarkGood(within(t)) }()
 	if err := a.Commit(within(t)); err != nil {
@@ -187,7 +212,7 @@ func TestB10RollbackAndMarkBad(t *testing.T) {
 		ErrRolledBack: (*Agent).Rollback, ErrMarkedBad: (*Agent).MarkBad,
 	} {
 		w := goodWorld(t)
-		a, _ := w.onTrial()
+		a, _, stop := w.onTrial()
 		good := make(chan error, 1)
 		go func() { good <- a.MarkGood(within(t)) }()
 		if err := say(a, within(t)); err != nil {
@@ -196,6 +221,7 @@ func TestB10RollbackAndMarkBad(t *testing.T) {
 		if err := <-good; err == nil || !strings.Contains(err.Error(), word.Error()) {
 			t.Errorf("mark-good: %v", err)
 		}
+		stop()
 		w.change = nil
 		w.ends("[1.0.0 -1 1.0.0]", false, word.Error())
 		before := len(w.ranges)
@@ -221,7 +247,7 @@ func TestB10RollbackAndMarkBad(t *testing.T) {
 func TestMarkGoodWaits(t *testing.T) {
 	for _, health := range []error{nil, errors.New("no light")} {
 		w := goodWorld(t)
-		a, ask := w.onTrial()
+		a, ask, _ := w.onTrial()
 		short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		if err := a.MarkGood(short); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("it did not wait: %v", err)
@@ -301,4 +327,36 @@ func TestVerbsStopped(t *testing.T) {
 	if err := idle.Pause(ctx); !errors.Is(err, context.Canceled) || len(idle.orders) != 0 {
 		t.Errorf("%v, %d orders are left", err, len(idle.orders))
 	}
+}
+
+// A word that comes after the health check, in the last moment before the new
+// system is kept, counts as well.
+func TestRollbackAtTheLastMoment(t *testing.T) {
+	w := cutAt(t, Keep, goodWorld)
+	w.cut.k = 0
+	m := w.machine()
+	if _, err := m.PowerOn(); err != nil {
+		t.Fatal(err)
+	}
+	id, err := m.BootID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(w.config(m, id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := a.Status(); !s.Trial {
+		t.Fatalf("%+v", s)
+	}
+	left := make(chan error, 1)
+	go func() { left <- a.Rollback(within(t)) }()
+	eventually(t, "the word", func() bool { return a.heard() != nil })
+	if err := a.Run(t.Context()); !errors.Is(err, ErrReboot) {
+		t.Errorf("run: %v", err)
+	}
+	if err := <-left; err != nil {
+		t.Error(err)
+	}
+	w.ends("[1.0.0 -1 1.0.0]", false, ErrRolledBack.Error())
 }

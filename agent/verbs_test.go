@@ -332,7 +332,12 @@ func TestVerbsStopped(t *testing.T) {
 // A word that comes after the health check, in the last moment before the new
 // system is kept, counts as well.
 func TestRollbackAtTheLastMoment(t *testing.T) {
-	w := cutAt(t, Keep, goodWorld)
+	w := cutAt(t, Keep, func(t *testing.T) *world {
+		w := goodWorld(t)
+		w.boot() // to the restart; the cuts count from here
+		w.cut.n = 0
+		return w
+	})
 	w.cut.k = 0
 	m := w.machine()
 	if _, err := m.PowerOn(); err != nil {

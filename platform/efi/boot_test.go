@@ -54,6 +54,9 @@ func update(t *testing.T, m *machine, from, to string) {
 	if err := b.Check(); err != nil {
 		t.Fatalf("after the update: %v", err)
 	}
+	if _, there := m.vars[trialName+"-"+Own]; there {
+		t.Fatal("the trial is noted for ever")
+	}
 }
 
 // TestB4: firmware drops, reorders, renames and disables entries, in the old
@@ -79,6 +82,11 @@ func TestB4(t *testing.T) {
 		"spare leads elsewhere": func(m *machine, kept, spare string) {
 			o := m.open(t).options[kept]
 			o.Description = entryName + spare
+			m.setOption(number[spare], o)
+		},
+		"another partition": func(m *machine, _, spare string) {
+			o, _ := m.option(number[spare])
+			o.Path[0].Data[0]++
 			m.setOption(number[spare], o)
 		},
 		"way to the disk in front": func(m *machine, _, _ string) {
@@ -147,6 +155,50 @@ func TestB4WhileOnTrial(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestB4NumberOfOld: a new entry takes no number that the order still names, or
+// a power cut before the order is written would start it, not tried.
+func TestB4NumberOfOld(t *testing.T) {
+	m := installed(t)
+	m.drop("b")
+	m.set(orderName, 2, 1, 0)
+	m.CutAt(2)
+	if err := m.open(t).Try("b"); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	if m.PowerOn(t); m.running != "a" {
+		t.Errorf("runs %s", m.running)
+	}
+}
+
+// TestB4TheStartedOneIsRight: of two entries of a slot the one that has started
+// it is kept, and stays as it is, whatever is configured.
+func TestB4TheStartedOneIsRight(t *testing.T) {
+	m := installed(t)
+	o, _ := m.option(1)
+	m.setOption(7, o)
+	o.Optional = textBytes("special")
+	m.setOption(9, o)
+	m.set(orderName, 9, 7, 1, 0, 2)
+	b := m.PowerOn(t).(*Boot)
+	m.set(orderName, 7, 1, 9, 0, 2)
+	special := bytes.Clone(m.vars["Boot0009-"+Global])
+	if err := b.Try("b"); err != nil || m.get(orderName)[0] != 9 {
+		t.Fatalf("order %v, %v", m.get(orderName), err)
+	}
+	if err := b.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.get(orderName); got[0] != 9 || !bytes.Equal(m.vars["Boot0009-"+Global], special) {
+		t.Errorf("order %v", got)
+	}
+	if err := errors.Join(b.Check(), b.Mend(), b.Check()); err != nil {
+		t.Error(err)
+	}
+	if got := m.get(orderName); !slices.Equal(got, []uint16{9, 0, 2}) || !bytes.Equal(m.vars["Boot0009-"+Global], special) {
+		t.Errorf("mended: order %v", got)
 	}
 }
 
@@ -307,6 +359,18 @@ func TestFlashWear(t *testing.T) {
 	}
 	if err := b.Try("b"); err != nil || m.steps != 2 {
 		t.Errorf("a second Try takes %d writes more, %v", m.steps-2, err)
+	}
+}
+
+// TestS5DeafFirmware: what is not there when it is read back was not written.
+func TestS5DeafFirmware(t *testing.T) {
+	m := installed(t)
+	m.deaf = true
+	b := m.open(t)
+	for name, err := range map[string]error{"Try": b.Try("b"), "Check": b.Check()} {
+		if err == nil {
+			t.Errorf("%s: nothing was written", name)
+		}
 	}
 }
 

@@ -25,6 +25,7 @@ type firmware struct {
 	vars    map[string][]byte // file name to attributes and value
 	running string            // the slot whose loader was started
 	forgets bool              // loses BootNext
+	deaf    bool              // takes variables and keeps none
 	bare    string            // the slot that a removable disk's path starts, if nothing else does
 
 	steps, cutAt int
@@ -112,7 +113,9 @@ func (v *variable) Write(p []byte) (int, error) {
 	if err := v.w.step(); err != nil {
 		return 0, err
 	}
-	v.w.vars[v.name] = slices.Clone(p)
+	if !v.w.deaf {
+		v.w.vars[v.name] = slices.Clone(p)
+	}
 	v.at = len(p)
 	return len(p), nil
 }

@@ -101,7 +101,7 @@ func (f folder) List(dir string) ([]string, error) {
 type machine struct {
 	folder
 	choose   forgetful.Choice
-	on       bool
+	cut      int // the step at which the power fails, from the last CutAt or PowerOn
 	attempts int
 	running  string
 	kernels  map[string]bool // what is not there is not shown
@@ -202,10 +202,14 @@ func (m *machine) boot(t testing.TB) error {
 
 func (m *machine) PowerOn(t testing.TB) platform.Boot {
 	t.Helper()
-	if m.on && m.Dead() {
-		m.Disk.PowerOn(m.choose)
+	// Each start is one without a clean end before: what was not synced is lost.
+	left := m.cut - m.Steps()
+	if m.Dead() || m.cut == 0 {
+		left = 0
 	}
-	m.on = true
+	m.Disk.PowerOn(m.choose)
+	m.cut = left
+	m.Disk.CutAt(left)
 	if err := m.boot(t); err != nil {
 		if !m.Dead() {
 			t.Fatal(err)
@@ -218,8 +222,8 @@ func (m *machine) PowerOn(t testing.TB) platform.Boot {
 func (m *machine) CutAt(n int) {
 	if m.Dead() {
 		m.Disk.PowerOn(m.choose)
-		m.on = false
 	}
+	m.cut = n
 	m.Disk.CutAt(n)
 }
 

@@ -83,14 +83,10 @@ func (b *Boot) read(file string) ([]byte, error) {
 	return data, nil
 }
 
-// current is the slot's newest entry. Of two of one version, which a rename on
-// FAT can leave, the kept one counts.
+// current is the slot's newest entry.
 func (s *state) current(slot string) (best entryFile, ok bool) {
 	for _, f := range s.files {
-		if f.slot != slot {
-			continue
-		}
-		if !ok || f.version > best.version || f.version == best.version && !f.counted {
+		if f.slot == slot && (!ok || f.version > best.version) {
 			best, ok = f, true
 		}
 	}

@@ -167,10 +167,45 @@ func TestThreeSlots(t *testing.T) {
 	must(t, open().Try("b"))
 	m.boots(t, "b")
 	must(t, open().Try("c"))
+	m.boots(t, "c", "c", "c", "a", "a")
+	must(t, open().Try("c"))
 	m.boots(t, "c")
 	must(t, open().Keep())
 	m.boots(t, "c", "c", "c", "c")
 	must(t, open().Check())
+}
+
+// TestOldTrial: an entry that was tried before what is kept now was made would
+// come behind it, if it were only renamed.
+func TestOldTrial(t *testing.T) {
+	m := newMachine(forgetful.Everything)
+	cfg := config(nil)
+	m.put(t, "otad-a.conf", string(cfg.Entry["a"].file("a", 5)))
+	m.put(t, "otad-b+0-3.conf", string(cfg.Entry["b"].file("b", 2)))
+	must(t, m.open(t).Try("b"))
+	m.boots(t, "b", "b", "b", "a")
+}
+
+// TestFATKeepsBothNames: a power cut in a rename on FAT can leave the old name
+// beside the new one. Keep had been called.
+func TestFATKeepsBothNames(t *testing.T) {
+	m := newMachine(forgetful.Everything)
+	cfg := config(nil)
+	m.running = "b"
+	m.put(t, "otad-a.conf", string(cfg.Entry["a"].file("a", 1)))
+	m.put(t, "otad-b+2-1.conf", string(cfg.Entry["b"].file("b", 2)))
+	m.put(t, "otad-b.conf", string(cfg.Entry["b"].file("b", 2)))
+	b := m.open(t)
+	must(t, b.Check(), b.Keep())
+	if got := m.names(t); !slices.Equal(got, []string{"otad-a.conf", "otad-b.conf"}) {
+		t.Errorf("left %v", got)
+	}
+	m.boots(t, "b", "b", "b", "b")
+	// To FAT these are one name, and so they are to the list of files.
+	s := &state{files: []entryFile{{file: "OTAD-B.CONF"}}}
+	if s.put(entryFile{file: "otad-b.conf"}); len(s.files) != 1 {
+		t.Errorf("%+v", s.files)
+	}
 }
 
 // TestB1: entries that were never made, and damaged ones, are found before the
@@ -183,6 +218,7 @@ func TestB1(t *testing.T) {
 		"otad-b+3.conf starts nothing":       {"otad-a.conf": string(whole), "otad-b+3.conf": "title x\nversion 8\nsort-key otad\n"},
 		"otad-b.conf starts nothing":         {"otad-a.conf": string(whole), "otad-b.conf": strings.Repeat("x", MaxFile+1)},
 		"otad-a+.conf is no entry's":         {"otad-a.conf": string(whole), "otad-a+.conf": string(whole)},
+		"otad-b+2.conf starts nothing":       {"otad-a.conf": string(whole), "otad-b+2.conf": string(whole) + "machine-id x\n"},
 		"kept slot a has no entry that come": {"otad-a.conf": string(whole), "otad-b.conf": string(stamp(whole, 8))},
 	} {
 		m := newMachine(forgetful.Everything)

@@ -90,6 +90,29 @@ func TestS3ReadErrorInTheSourceOfADiff(t *testing.T) {
 	}
 }
 
+// The running slot goes bad between the check of the source and the patching.
+func TestS3ReadErrorWhilePatching(t *testing.T) {
+	w := cutAt(t, Write, patchWorld)
+	w.change = func(c *Config) { c.Slots[0] = &unreadableSlot{c.Slots[0]} }
+	w.ends("[1.0.0 -4 1.0.0]", false, "input/output error; send the full package")
+}
+
+type unreadableSlot struct{ platform.Slot }
+
+func (s *unreadableSlot) Open(write bool) (platform.Medium, error) {
+	m, err := s.Slot.Open(write)
+	return unreadable{m}, err
+}
+
+type unreadable struct{ platform.Medium }
+
+func (m unreadable) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > imageSize/2 {
+		return 0, syscall.EIO
+	}
+	return m.Medium.ReadAt(p, off)
+}
+
 func TestS5ChangedOnTheMedium(t *testing.T) {
 	w := goodWorld(t)
 	w.breakSlot(1, brokenSlot{m: brokenMedium{rotten: true}})

@@ -88,16 +88,36 @@ func (a *Agent) patch(ctx context.Context, u *Update) error {
 	if err != nil {
 		return err
 	}
-	image, err := diff.NewReader(old, oldSize, a.cfg.Spool, size, diff.MaxNewSize(limit))
+	src := &remembering{ReaderAt: old}
+	image, err := diff.NewReader(src, oldSize, a.cfg.Spool, size, diff.MaxNewSize(limit))
 	if err != nil {
-		return fmt.Errorf("patch: %w", err)
+		err = fmt.Errorf("patch: %w", err)
+	} else {
+		err = a.fill(ctx, u, image, image.Size())
 	}
-	if err := a.fill(ctx, u, image, image.Size()); err != nil {
+	if src.err != nil { // S3: it is not the patch that is at fault
+		return fmt.Errorf("the running slot %s cannot be read: %w; send the full package", a.running.Name(), src.err)
+	}
+	if err != nil {
 		return err
 	}
 	// The source was checked before the download. Checked again now, it is known
 	// that nobody changed it while it was read either (S9, T6).
 	return a.checkSource(ctx, u)
+}
+
+// remembering is the source of a patch, and how reading it failed.
+type remembering struct {
+	io.ReaderAt
+	err error
+}
+
+func (r *remembering) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.ReaderAt.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		r.err = err
+	}
+	return n, err
 }
 
 // fill writes an image of a known size into the spare slot.

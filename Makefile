@@ -9,12 +9,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help demo test build cross man conformance bench soak check fuzz clean lab lab-full
+.PHONY: help demo test build cross dist debs dist-test man conformance bench soak check fuzz clean lab lab-full
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make test    all tests'
 	@echo 'make build   bin/otad, bin/otasim, bin/otapack'
 	@echo 'make cross   static binaries for every supported machine, in dist/'
+	@echo 'make dist    the same, and Debian packages of the agent, in dist/'
 	@echo 'make man     manual pages and shell completion, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
 	@echo 'make soak    ten minutes of kill -9 and lost connections, and whether all is explained (SOAK=-duration=1m)'
@@ -63,6 +64,21 @@ cross:
 	for t in $(SIM_TARGETS); do one otasim $$t; done
 	@size=$$(wc -c < dist/otad-linux-armv7); \
 	echo "otad for armv7: $$size bytes, the limit is 9000000"; test $$size -le 9000000
+
+# The Debian packages. An armhf of Debian is an ARMv7, but that of Raspberry Pi OS
+# is an ARMv6: this one runs on both. nfpm is pinned in tools/, a module of its own.
+NFPM := build/tools/nfpm
+dist: cross man debs
+
+debs:
+	@cd tools && CGO_ENABLED=0 $(GO) build -o ../$(NFPM) github.com/goreleaser/nfpm/v2/cmd/nfpm
+	@rm -f dist/otad_*.deb
+	@packaging/build.sh '$(VERSION)' $(NFPM) dist armhf=dist/otad-linux-armv6 arm64=dist/otad-linux-arm64 amd64=dist/otad-linux-amd64
+
+# What is in the packages, and how closed the units are.
+dist-test:
+	@scripts/need.sh go:golang dpkg-deb:dpkg systemd-analyze:systemd lintian:lintian
+	cd tools && $(GO) vet ./... && $(GO) test ./...
 
 # The cloud as it is not meant to be run.
 soak: build

@@ -41,7 +41,7 @@ demo: build
 test:
 	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time swtpm:swtpm swtpm_setup:swtpm-tools fw_setenv:libubootenv-tool \
 		mkenvimage:u-boot-tools grub-editenv:grub-common grub-script-check:grub-common grub-emu:grub-emu barebox-state:dt-utils \
-		dtc:device-tree-compiler debugfs:e2fsprogs
+		dtc:device-tree-compiler debugfs:e2fsprogs losetup:mount addpart:util-linux sgdisk:gdisk
 	$(GO) vet ./...
 	$(GO) test -timeout 9m ./...
 

@@ -134,7 +134,7 @@ func defaults() config {
 	return config{
 		StateDir: defaultState,
 		Device:   deviceConfig{SignMethod: string(ota.HMACSHA256)},
-		Slots:    slotsConfig{Kind: "files"},
+		Slots:    slotsConfig{Kind: "files", Direct: true},
 		Boot:     bootConfig{Kind: "files", Attempts: files.DefaultAttempts},
 		Health:   healthConfig{Timeout: duration(agent.DefaultHealthTimeout), Cloud: true, WatchdogTimeout: duration(time.Minute)},
 		Download: downloadConfig{LowSpeed: fetch.DefaultLowSpeed, IdleTimeout: duration(fetch.DefaultIdleTimeout), Retries: fetch.DefaultRetries},

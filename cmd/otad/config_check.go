@@ -202,9 +202,6 @@ func (c *checker) slots() {
 	if s.A != "" && (s.A == s.B || sameFile(s.A, s.B)) {
 		c.bad("slots.b", "name two "+what+"s", "both slots are %s", filepath.Clean(s.A))
 	}
-	if s.Kind != "block" && s.Direct {
-		c.bad("slots.direct", "remove it", "only block devices are written past the page cache")
-	}
 }
 
 // bootKeys are the settings of single boot loaders.

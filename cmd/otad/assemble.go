@@ -15,7 +15,6 @@ import (
 	subs "github.com/leapslot/ota/agent/gateway"
 	"github.com/leapslot/ota/agent/link"
 	"github.com/leapslot/ota/verify"
-	"github.com/leapslot/ota/verify/tpm"
 )
 
 // maxSecretFile bounds what is read of a secret, a key or a CA.
@@ -34,12 +33,12 @@ type parts struct {
 	clock   func() time.Time
 }
 
-// assemble reads the files that the settings name. chip is nil when no TPM is
+// assemble reads the files that the settings name. t is nil when no TPM is
 // configured.
-func assemble(s *settings, b build, chip *tpm.TPM, log *slog.Logger) (*parts, error) {
+func assemble(s *settings, b build, t chip, log *slog.Logger) (*parts, error) {
 	p := &parts{set: s, clock: b.clock(time.Now)}
 	var err error
-	if p.link, err = newLink(s, b, chip, log); err != nil {
+	if p.link, err = newLink(s, b, t, log); err != nil {
 		return nil, err
 	}
 	if p.fetch, err = newFetch(s, b); err != nil {
@@ -48,21 +47,21 @@ func assemble(s *settings, b build, chip *tpm.TPM, log *slog.Logger) (*parts, er
 	if p.trust, err = newTrust(s.StateDir, s.Trust, verify.KeyOptions{}); err != nil {
 		return nil, err
 	}
-	if p.counter, err = newCounter(&s.config, chip); err != nil {
+	if p.counter, err = newCounter(&s.config, t); err != nil {
 		return nil, err
 	}
 	p.subs, err = newSubs(p, log)
 	return p, err
 }
 
-func newLink(s *settings, b build, chip *tpm.TPM, log *slog.Logger) (*link.Link, error) {
-	c, err := credentials(s.Device, chip)
+func newLink(s *settings, b build, t chip, log *slog.Logger) (*link.Link, error) {
+	c, err := credentials(s.Device, t)
 	if err != nil {
 		return nil, err
 	}
 	cfg := link.Config{URL: s.Cloud.URL, Proxy: s.Cloud.Proxy, Log: log, Now: b.clock(time.Now), Credentials: c}
 	if strings.HasPrefix(s.Cloud.URL, "mqtts:") || strings.HasPrefix(s.Cloud.URL, "wss:") {
-		if err := tlsFiles(s.Cloud, chip, &cfg); err != nil {
+		if err := tlsFiles(s.Cloud, t, &cfg); err != nil {
 			return nil, err
 		}
 	}

@@ -9,13 +9,10 @@ import (
 
 	"github.com/leapslot/ota/platform"
 	"github.com/leapslot/ota/platform/barebox"
-	"github.com/leapslot/ota/platform/efi"
 	"github.com/leapslot/ota/platform/files"
-	"github.com/leapslot/ota/platform/grub"
 	"github.com/leapslot/ota/platform/power"
 	"github.com/leapslot/ota/platform/running"
 	"github.com/leapslot/ota/platform/script"
-	"github.com/leapslot/ota/platform/systemdboot"
 	"github.com/leapslot/ota/platform/tryboot"
 	"github.com/leapslot/ota/platform/uboot"
 )
@@ -44,12 +41,8 @@ func newBoot(c *config) (platform.Boot, error) {
 			return nil, err
 		}
 		return uboot.New(uboot.Config{EnvConfig: c.Boot.EnvConfig, Slots: slots, Attempts: attempts, Running: here, Default: string(text)})
-	case "grub":
-		return grub.New(grub.Config{Path: c.Boot.Grubenv, Slots: slots, Attempts: attempts, Running: here})
-	case "efi":
-		return newEFI(c.Boot, here)
-	case "systemd-boot":
-		return newSystemdBoot(c.Boot, here)
+	case "grub", "efi", "systemd-boot":
+		return newPCBoot(c.Boot, here)
 	case "barebox":
 		cfg, err := barebox.Describe(c.Boot.StateNode, map[string]string{slotNames[0]: "bootstate/system0", slotNames[1]: "bootstate/system1"})
 		if err != nil {
@@ -84,38 +77,6 @@ func runningSlot(c *config) func() (string, error) {
 
 // forSlot fills a template of the configuration.
 func forSlot(template, slot string) string { return strings.ReplaceAll(template, "{slot}", slot) }
-
-func newSystemdBoot(c bootConfig, here func() (string, error)) (platform.Boot, error) {
-	entries := map[string]systemdboot.Entry{}
-	for _, slot := range slotNames {
-		e := systemdboot.Entry{Options: forSlot(c.Arguments, slot)}
-		loader := forSlot(c.Loader, slot)
-		if strings.HasSuffix(strings.ToLower(loader), ".efi") {
-			e.EFI = loader
-		} else {
-			e.Linux = loader
-		}
-		if c.Initrd != "" {
-			e.Initrd = []string{forSlot(c.Initrd, slot)}
-		}
-		entries[slot] = e
-	}
-	return systemdboot.New(systemdboot.Config{
-		Entries: c.Entries, Variables: efi.DefaultDir, Slots: slotNames[:], Entry: entries, Attempts: c.Attempts, Running: here,
-	})
-}
-
-func newEFI(c bootConfig, here func() (string, error)) (platform.Boot, error) {
-	targets := map[string]efi.Target{}
-	for _, slot := range slotNames {
-		part, err := efi.FindPartition(forSlot(c.Partition, slot))
-		if err != nil {
-			return nil, err
-		}
-		targets[slot] = efi.Target{Partition: part, Loader: forSlot(c.Loader, slot), Arguments: forSlot(c.Arguments, slot)}
-	}
-	return efi.New(efi.Config{Slots: slotNames[:], Targets: targets, Running: here})
-}
 
 // startBoot opens the boot loader for the service, and names this start of the
 // machine.

@@ -12,7 +12,6 @@ import (
 	"github.com/leapslot/ota/agent"
 	"github.com/leapslot/ota/platform"
 	"github.com/leapslot/ota/platform/durable"
-	"github.com/leapslot/ota/verify/tpm"
 	"github.com/spf13/cobra"
 )
 
@@ -32,7 +31,7 @@ type doctor struct {
 	app      *app
 	set      *settings
 	build    build
-	chip     *tpm.TPM  // nil without one
+	chip     chip      // nil without a TPM
 	running  bool      // the service is
 	status   apiStatus // of it
 	findings []finding

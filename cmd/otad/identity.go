@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,40 +9,48 @@ import (
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/agent/link"
-	"github.com/leapslot/ota/verify/tpm"
+	"github.com/leapslot/ota/verify"
 )
 
 // keyInTPM is what client_key is when the key is no file.
 const keyInTPM = "tpm:"
 
+// chip is a TPM as otad uses it. What was not set up in it is errNotSetUp.
+type chip interface {
+	signer() (ota.Signer, error)
+	clientKey() (crypto.Signer, error)
+	counter() (verify.Counter, error)
+	Maker() string
+	Close() error
+}
+
+// errNotSetUp means that the TPM does not hold it.
+var errNotSetUp = errors.New("it has not been set up in this TPM")
+
 // openTPM opens the TPM of the configuration; nil when there is none in it.
-func openTPM(c *config) (*tpm.TPM, error) {
+func openTPM(c *config) (chip, error) {
 	if c.Device.TPM == "" {
 		return nil, nil
 	}
-	t, err := tpm.Open(c.Device.TPM)
-	if err != nil {
-		return nil, exitf(exitConfig, "device.tpm", "%w (name its device, /dev/tpmrm0 for instance)", err)
-	}
-	return t, nil
+	return openChip(c.Device.TPM)
 }
 
-func closeTPM(t *tpm.TPM) {
+func closeTPM(t chip) {
 	if t != nil {
 		t.Close()
 	}
 }
 
 // credentials are what the device signs in with: a secret, or the TPM that has it.
-func credentials(d deviceConfig, chip *tpm.TPM) (ota.Credentials, error) {
+func credentials(d deviceConfig, t chip) (ota.Credentials, error) {
 	c := ota.Credentials{Device: ota.Device{ProductKey: d.ProductKey, Name: d.DeviceName}, Method: ota.HMACMethod(d.SignMethod)}
-	if chip == nil {
+	if t == nil {
 		var err error
 		c.Secret, err = deviceSecret(d)
 		return c, err
 	}
-	secret, err := chip.Secret()
-	if errors.Is(err, tpm.ErrNotProvisioned) {
+	secret, err := t.signer()
+	if errors.Is(err, errNotSetUp) {
 		return c, exitf(exitConfig, "device.tpm", "%s: the device secret: %w (otad tpm secret FILE puts it there)", d.TPM, err)
 	}
 	if err != nil {
@@ -77,11 +86,11 @@ func deviceSecret(d deviceConfig) (string, error) {
 }
 
 // tlsFiles reads what TLS needs.
-func tlsFiles(c cloudConfig, chip *tpm.TPM, to *link.Config) (err error) {
+func tlsFiles(c cloudConfig, t chip, to *link.Config) (err error) {
 	key := c.ClientKey
 	if key == keyInTPM {
 		key = ""
-		k, err := chip.Key()
+		k, err := t.clientKey()
 		if err != nil {
 			return exitf(exitConfig, "cloud.client_key", "%w (otad tpm key makes it)", err)
 		}

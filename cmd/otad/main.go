@@ -123,8 +123,9 @@ wrongly; 75 busy; 77 no permission; 78 the configuration cannot work.`,
 	root.AddCommand(
 		man.NewCommand("otad"),
 		a.runCommand(), a.statusCommand(), a.checkCommand(), a.installCommand(), a.historyCommand(),
-		a.infoCommand(), a.verifyCommand(), a.configCommand(), a.doctorCommand(), a.tpmCommand(), a.versionCommand(),
+		a.infoCommand(), a.verifyCommand(), a.configCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	root.AddCommand(a.orderCommands()...)
+	root.AddCommand(a.tpmCommands()...)
 	return root
 }

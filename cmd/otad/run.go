@@ -19,7 +19,6 @@ import (
 	"github.com/leapslot/ota/agent"
 	subs "github.com/leapslot/ota/agent/gateway"
 	"github.com/leapslot/ota/platform/power"
-	"github.com/leapslot/ota/verify/tpm"
 	"github.com/spf13/cobra"
 )
 
@@ -59,7 +58,7 @@ type service struct {
 	log     *slog.Logger
 	level   slog.LevelVar
 	machine *machine
-	chip    *tpm.TPM // nil without one
+	chip    chip // nil without a TPM
 	current atomic.Pointer[agent.Agent]
 	subs    atomic.Pointer[subs.Gateway] // nil when there are none
 }

@@ -1,15 +1,64 @@
+//go:build !otad_small
+
 package main
 
 import (
+	"crypto"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/verify"
 	"github.com/leapslot/ota/verify/tpm"
 	"github.com/spf13/cobra"
 )
+
+// tpmChip is a TPM that is there.
+type tpmChip struct{ *tpm.TPM }
+
+func openChip(path string) (chip, error) {
+	t, err := tpm.Open(path)
+	if err != nil {
+		return nil, exitf(exitConfig, "device.tpm", "%w (name its device, /dev/tpmrm0 for instance)", err)
+	}
+	return tpmChip{t}, nil
+}
+
+func (t tpmChip) signer() (ota.Signer, error) {
+	s, err := t.Secret()
+	if err != nil {
+		return nil, notSetUp(err)
+	}
+	return s, nil
+}
+
+func (t tpmChip) clientKey() (crypto.Signer, error) {
+	k, err := t.Key()
+	if err != nil {
+		return nil, notSetUp(err)
+	}
+	return k, nil
+}
+
+func (t tpmChip) counter() (verify.Counter, error) {
+	c, err := t.Counter()
+	if err != nil {
+		return nil, notSetUp(err)
+	}
+	return c, nil
+}
+
+func notSetUp(err error) error {
+	if errors.Is(err, tpm.ErrNotProvisioned) {
+		return errNotSetUp
+	}
+	return err
+}
+
+func (a *app) tpmCommands() []*cobra.Command { return []*cobra.Command{a.tpmCommand()} }
 
 // tpmCommand puts into the TPM what a device keeps there, in the factory or later.
 func (a *app) tpmCommand() *cobra.Command {
@@ -30,7 +79,7 @@ set [device] tpm, and leave the secret out of the configuration.`,
 	c.PersistentFlags().StringVar(&device, "device", "", "device node or unix socket of the TPM (default: [device] tpm)")
 	c.PersistentFlags().StringVar(&owner, "owner-password-file", "", "file with the owner's password, where the TPM has one")
 	open := func(do func(*tpm.TPM, []byte) error) error {
-		t, password, err := a.openChip(device, owner)
+		t, password, err := a.openTPM(device, owner)
 		if err != nil {
 			return err
 		}
@@ -44,7 +93,7 @@ set [device] tpm, and leave the secret out of the configuration.`,
 // withChip does something with an open TPM and its owner's password.
 type withChip func(do func(*tpm.TPM, []byte) error) error
 
-func (a *app) openChip(device, owner string) (*tpm.TPM, []byte, error) {
+func (a *app) openTPM(device, owner string) (*tpm.TPM, []byte, error) {
 	if device == "" {
 		s, err := a.load()
 		if err != nil {
@@ -74,8 +123,6 @@ func chipError(err error) error {
 		return exitf(exitPermission, "tpm", "%w (run as root)", err)
 	case errors.Is(err, tpm.ErrNoTPM):
 		return exitf(exitConfig, "tpm", "%w (name its device, /dev/tpmrm0 for instance)", err)
-	case errors.Is(err, tpm.ErrOther):
-		return exitf(exitFailure, "tpm", "%w (--replace removes what is there, for good)", err)
 	}
 	return exitf(exitFailure, "tpm", "%w", err)
 }
@@ -142,10 +189,14 @@ be read out. Remove the file afterwards.`,
 						return err
 					}
 				}
-				if _, err := t.ProvisionSecret(owner, secret); err != nil {
+				_, err := t.ProvisionSecret(owner, secret)
+				if errors.Is(err, tpm.ErrOther) {
+					return fmt.Errorf("%w (--replace removes what is there, for good)", err)
+				}
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintln(a.out, "the secret is in the TPM; set [device] tpm, and remove the file")
+				_, err = fmt.Fprintln(a.out, "the secret is in the TPM; set [device] tpm, and remove the file")
 				return err
 			})
 		},

@@ -1,3 +1,5 @@
+//go:build !otad_small
+
 package main
 
 import (

@@ -11,7 +11,6 @@ import (
 	"github.com/leapslot/ota/platform/durable"
 	"github.com/leapslot/ota/verify"
 	"github.com/leapslot/ota/verify/bundle"
-	"github.com/leapslot/ota/verify/tpm"
 )
 
 // keysName is the pair of files in the state directory that remembers the highest
@@ -81,12 +80,12 @@ func (l listVersion) raise(to uint64) error {
 }
 
 // newCounter gives the security version of the TPM, or nil for that of the record.
-func newCounter(c *config, chip *tpm.TPM) (verify.Counter, error) {
+func newCounter(c *config, t chip) (verify.Counter, error) {
 	if c.Trust.Counter != "tpm" {
 		return nil, nil
 	}
-	n, err := chip.Counter()
-	if errors.Is(err, tpm.ErrNotProvisioned) {
+	n, err := t.counter()
+	if errors.Is(err, errNotSetUp) {
 		return nil, exitf(exitConfig, "trust.counter", "the security version: %w (otad tpm counter sets it up; counter = \"record\" does without)", err)
 	}
 	if err != nil {

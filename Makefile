@@ -45,23 +45,32 @@ test:
 	$(GO) vet ./...
 	$(GO) test -timeout 9m ./...
 
-# What is not on the way of an image's bytes is compiled without inlining, which
-# takes 0.4 MB off the agent.
-LEAN := $(foreach p,net/http net crypto/tls crypto/x509 encoding/json encoding/asn1 math/big reflect regexp regexp/syntax log/slog \
+# Boards with little flash get an agent of at most 9,000,000 bytes: without what only
+# PCs and servers have (GRUB, EFI, systemd-boot), without the TPM and HTTP/2, and what is
+# not on the way of an image's bytes is compiled without inlining. Everything is in
+# otad-full-linux-armv7, and in the other builds.
+SMALL := -tags otad_small,nethttpomithttp2 $(foreach p,net/http net crypto/tls crypto/x509 encoding/json encoding/asn1 math/big reflect regexp regexp/syntax log/slog \
 	github.com/pelletier/go-toml/v2 github.com/pelletier/go-toml/v2/unstable github.com/spf13/cobra github.com/spf13/pflag \
 	github.com/eclipse/paho.mqtt.golang github.com/eclipse/paho.mqtt.golang/packets github.com/gorilla/websocket \
+	github.com/leapslot/ota github.com/leapslot/ota/agent github.com/leapslot/ota/agent/link github.com/leapslot/ota/agent/fetch \
+	github.com/leapslot/ota/agent/gateway github.com/leapslot/ota/platform/... github.com/leapslot/ota/verify/... \
 	github.com/leapslot/ota/cmd/otad,-gcflags=$(p)=-l)
-AGENT_TARGETS := linux/arm/5 linux/arm/6 linux/arm/7 linux/arm64 linux/mipsle linux/riscv64 linux/amd64
+# Kernels of 32-bit ARM have pages of 4 KiB, and the linker would leave room for larger ones.
+SMALL_TARGETS := linux/arm/5 linux/arm/6 linux/arm/7 linux/mipsle
+FULL_TARGETS  := linux/arm64 linux/riscv64 linux/amd64
 SIM_TARGETS   := linux/amd64 linux/arm64 linux/arm/7 linux/riscv64
 cross:
 	@mkdir -p dist
 	@set -e; \
-	one() { p=$$1; set -- $$(echo $$2 | tr / ' '); out=dist/$$p-$$1-$$2$${3:+v$$3}; \
-		lean=; test $$p != otad || lean='$(LEAN)'; \
-		GOOS=$$1 GOARCH=$$2 GOARM=$${3:-} GOMIPS=softfloat $(BUILD) $$lean -ldflags '$(LDFLAGS)' -o $$out ./cmd/$$p; \
-		printf '%-28s %10d bytes\n' $$out $$(wc -c < $$out); }; \
-	for t in $(AGENT_TARGETS); do one otad $$t; one otapack $$t; done; \
-	for t in $(SIM_TARGETS); do one otasim $$t; done
+	one() { out=dist/$$1; p=$$2; set -- "$$3" $$(echo $$4 | tr / ' '); \
+		flags=; test $$1 = full || flags='$(SMALL)'; \
+		pages=; test $$3 != arm || pages=' -R 4096'; \
+		GOOS=$$2 GOARCH=$$3 GOARM=$${4:-} GOMIPS=softfloat $(BUILD) $$flags -ldflags "$(LDFLAGS)$$pages" -o $$out-$$2-$$3$${4:+v$$4} ./cmd/$$p; \
+		printf '%-28s %10d bytes\n' $$out-$$2-$$3$${4:+v$$4} $$(wc -c < $$out-$$2-$$3$${4:+v$$4}); }; \
+	for t in $(SMALL_TARGETS); do one otad otad small $$t; one otapack otapack full $$t; done; \
+	for t in $(FULL_TARGETS); do one otad otad full $$t; one otapack otapack full $$t; done; \
+	one otad-full otad full linux/arm/7; \
+	for t in $(SIM_TARGETS); do one otasim otasim full $$t; done
 	@size=$$(wc -c < dist/otad-linux-armv7); \
 	echo "otad for armv7: $$size bytes, the limit is 9000000"; test $$size -le 9000000
 

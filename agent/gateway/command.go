@@ -1,18 +1,16 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/platform/program"
 )
 
 // Exit codes of an installer's program.
@@ -25,9 +23,6 @@ const (
 const (
 	// DefaultCommandTimeout is what a zero Command.Timeout means.
 	DefaultCommandTimeout = 10 * time.Minute
-
-	maxCommandOutput = 4 << 10         // bytes of a program's output that are kept
-	commandGrace     = 2 * time.Second // what an ended program has to let go of its output
 )
 
 // Command brings packages to sub-devices by running a program.
@@ -77,54 +72,22 @@ func subEnv(d ota.Device) []string {
 	return []string{"OTAD_SUB_PRODUCT_KEY=" + d.ProductKey, "OTAD_SUB_DEVICE_NAME=" + d.Name}
 }
 
-// clipped keeps the first bytes that are written to it.
-type clipped struct{ bytes.Buffer }
-
-func (c *clipped) Write(p []byte) (int, error) {
-	c.Buffer.Write(p[:min(len(p), maxCommandOutput-c.Len())])
-	return len(p), nil
-}
-
-// run runs a program and gives the beginning of its output. It leads a process group
-// of its own, and when ctx ends before it does the whole group is killed: what it left
-// behind could still be writing to the sub-device when the next update begins.
+// run runs a program and gives the beginning of its output. One that hangs is ended with
+// all that it has started: what it left behind could still be writing to the sub-device
+// when the next update begins.
 func run(ctx context.Context, argv, env []string) (string, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return "", errors.New("no program is configured")
 	}
-	var out, problem clipped
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdout, cmd.Stderr = &out, &problem
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = commandGrace
-	err := cmd.Run()
-	if ctx.Err() != nil && cmd.Process != nil {
-		// The leader may have ended before its children did.
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	}
-	var exit *exec.ExitError
+	out, err := program.Run(ctx, program.Call{Argv: argv, Env: append(os.Environ(), env...), Children: true})
+	var exit *program.ExitError
 	switch {
+	case err == nil:
+		return out.Out, nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s: stopped: %w", argv[0], context.Cause(ctx))
-	case err == nil, errors.Is(err, exec.ErrWaitDelay): // it did well, and has left something running
-		return out.String(), nil
-	case errors.As(err, &exit) && exit.ExitCode() == ExitLater:
+		return "", fmt.Errorf("%s: stopped: %w", argv[0], err)
+	case errors.As(err, &exit) && exit.Code == ExitLater:
 		return "", fmt.Errorf("%s: %w", argv[0], ErrLater)
-	case errors.As(err, &exit):
-		return "", fmt.Errorf("%s: %s%s", argv[0], exit, lastLine(problem.String(), out.String()))
 	}
-	return "", fmt.Errorf("%s cannot be run: %w", argv[0], err)
-}
-
-// lastLine is the last line of the first text that has one.
-func lastLine(texts ...string) string {
-	for _, t := range texts {
-		lines := strings.Split(strings.TrimSpace(t), "\n")
-		if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-			return ": " + last
-		}
-	}
-	return ""
+	return "", fmt.Errorf("%s: %w", argv[0], err)
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/leapslot/ota/platform/program"
 )
 
 const (
@@ -49,7 +51,7 @@ func firstLineOf(path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	line, err := bufio.NewReader(io.LimitReader(f, maxCommandOutput)).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(f, program.MaxOutput)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return "", fmt.Errorf("%s cannot be read: %w", path, err)
 	}

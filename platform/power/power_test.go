@@ -150,7 +150,7 @@ func TestCommand(t *testing.T) {
 	if got, err := os.ReadFile(filepath.Join(dir, "told")); string(got) != "0 tryboot\n" {
 		t.Errorf("the command was told %q, %v", got, err)
 	}
-	b, _ = command(t, Config{}, `test "${OTAD_REBOOT_ARGUMENT-unset}" = "" || exit 1; echo first >&2; echo no power; exit 3`)
+	b, _ = command(t, Config{}, `test "${OTAD_REBOOT_ARGUMENT-unset}" = "" || exit 1; echo first; echo no power >&2; exit 3`)
 	if err := b.Reboot(t.Context()); err == nil || !strings.Contains(err.Error(), "exit status 3: no power") {
 		t.Errorf("a command that fails: %v", err)
 	}

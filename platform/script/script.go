@@ -51,8 +51,6 @@ const (
 	DefaultAttempts = 3                // starts of a trial, if Config does not say
 	MaxAttempts     = 100              // the most that can be configured
 
-	maxOutput = 4 << 10         // bytes of its output that are read
-	grace     = 2 * time.Second // what an ended program has to let go of its output
 )
 
 // Config says what a [Boot] needs.

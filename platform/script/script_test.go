@@ -86,7 +86,7 @@ func TestBoot(t *testing.T) {
 }
 
 // program makes a Boot of a shell script that gets the verb as $1.
-func program(t testing.TB, text string, timeout time.Duration) (*Boot, string) {
+func writeProgram(t testing.TB, text string, timeout time.Duration) (*Boot, string) {
 	t.Helper()
 	m := machine{t.TempDir()}
 	m.write(t, "program", "#!/bin/sh\ncd \"${0%/*}\"\n"+text, 0o755)
@@ -113,7 +113,7 @@ func TestAnswers(t *testing.T) {
 		`yes a >&2`:            "not done within",
 		`sleep 60 & echo a`:    "has left something running",
 	} {
-		b, _ := program(t, text, 500*time.Millisecond)
+		b, _ := writeProgram(t, text, 500*time.Millisecond)
 		if strings.HasPrefix(text, "sleep") {
 			b.cfg.Timeout = 20 * time.Second
 		}
@@ -127,7 +127,7 @@ func TestAnswers(t *testing.T) {
 // TestW6: a program that hangs is ended with all that it has started.
 func TestW6(t *testing.T) {
 	t.Parallel()
-	b, dir := program(t, "sleep 1000 & echo $! >child; wait", time.Second)
+	b, dir := writeProgram(t, "sleep 1000 & echo $! >child; wait", time.Second)
 	start := time.Now()
 	if _, err := b.Running(); err == nil || !strings.Contains(err.Error(), "not done within 1s") {
 		t.Errorf("%v", err)
@@ -156,7 +156,7 @@ func TestW6(t *testing.T) {
 // TestEnvironment: what the package says, and nothing of ours.
 func TestEnvironment(t *testing.T) {
 	t.Setenv("OTAD_DEVICE_SECRET", "secret")
-	b, dir := program(t, `env >env; pwd -P >cwd; echo "$# $1 ${2-}" >>calls; cat >input; [ "$1" != running ] || echo a`, 0)
+	b, dir := writeProgram(t, `env >env; pwd -P >cwd; echo "$# $1 ${2-}" >>calls; cat >input; [ "$1" != running ] || echo a`, 0)
 	if err := b.Try("b"); err != nil {
 		t.Fatal(err)
 	}
@@ -194,7 +194,7 @@ func TestReadBack(t *testing.T) {
 		`case $1 in running) [ ! -e broken ] && echo a;; *) : >broken;; esac`:         "exit status 1",
 	} {
 		for verb, do := range map[string]func(*Boot) error{"Try": func(b *Boot) error { return b.Try("b") }, "Keep": (*Boot).Keep, "Mend": (*Boot).Mend} {
-			b, _ := program(t, text, 0)
+			b, _ := writeProgram(t, text, 0)
 			if err := b.Check(); err != nil {
 				t.Errorf("Check: %v", err)
 			}

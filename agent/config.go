@@ -73,8 +73,8 @@ type Module struct {
 	// installed another.
 	Version string
 	// ReadVersion, when set, asks the running system instead: it is called once
-	// after each start, and a system on trial that is not what its notice said
-	// is sick.
+	// after each start, for a module outside of the slots also after an update,
+	// and what is not then the version that was announced is sick.
 	ReadVersion func(context.Context) (string, error)
 	// ReportOnly marks a module whose version is reported and that this agent
 	// does not upgrade.
@@ -93,8 +93,7 @@ type Module struct {
 
 func (m Module) system() bool { return !m.ReportOnly && m.target() == nil }
 
-// Config is what an agent is made of. The interfaces and Slots, Modules and
-// BootID are required.
+// Config is what an agent is made of. The first group and BootID are required.
 type Config struct {
 	Modules   []Module
 	Cloud     Cloud
@@ -125,7 +124,8 @@ type Config struct {
 	// BootID differs from boot to boot and is the same within one:
 	// /proc/sys/kernel/random/boot_id on Linux.
 	BootID string
-	// Health says whether the system on trial is well; nil: it is when it runs.
+	// Health says whether the system on trial is well; nil: it is when it runs. It
+	// may wrap [ErrLater], and is then asked again.
 	Health func(context.Context) error
 	// HealthCloud wants the cloud to be reached for a system to be well.
 	HealthCloud bool

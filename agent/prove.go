@@ -14,9 +14,6 @@ var ErrLater = errors.New("not now, later")
 // laterPause is the time between two questions of one that said [ErrLater].
 const laterPause = 5 * time.Second
 
-// installTime is how long an installer may go on saying [ErrLater].
-const installTime = time.Hour
-
 var errUnhealthy = errors.New("the time for the health check is up")
 
 // prove finds out whether the system on trial is well. First of all it must be

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/leapslot/ota"
 )
+
+// installTime is how long an installer may take, and go on saying [ErrLater].
+const installTime = time.Hour
 
 // target is where a module lives that is not the system in the slots: a [Folder],
 // a [File] or a [Script]. The corridor is targetFlow. Each call may come twice,

@@ -295,6 +295,18 @@ func TestT5ManifestOfAFile(t *testing.T) {
 	}
 }
 
+// A bundle may be of any module.
+func TestBundleOfAFile(t *testing.T) {
+	for _, script := range []bool{false, true} {
+		s := newTool(t, script)
+		s.world.new = s.newFile
+		s.signed(false, nil)
+		s.asBundle()
+		s.liveSeen()
+		s.rests("new", "100", "from a bundle")
+	}
+}
+
 // S1, S4: no room for the new file, or for the old one beside it: -4, and the old
 // one stays.
 func TestS4FileCannotBePut(t *testing.T) {

@@ -90,6 +90,9 @@ func TestN24Pause(t *testing.T) {
 	stop()
 	hung.Store(true)
 	at := saved()
+	if s, _, err := Inspect(w.store(), "a", Module{Name: ota.DefaultModule}); err != nil || !s.Paused || s.Trial || s.Stage != Fetch {
+		t.Errorf("seen from outside: %+v, %v", s, err)
+	}
 	for range maxStalls + 2 { // as often as it is restarted
 		w.boots++
 		a, stop = w.started()

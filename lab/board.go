@@ -48,6 +48,7 @@ type device struct {
 	tpm     bool
 	on      *guest // nil when it is off
 	chip    *chip  // nil without a TPM, or when it is off
+	logged  bool   // its writes are kept, to lose them afterwards
 	seen    int    // how much of the console was looked at
 }
 
@@ -183,7 +184,6 @@ func (d *device) wire(ctx context.Context) (err error) {
 		return err
 	}
 	d.argv = append(d.argv, "-m", "512", "-accel", "tcg", "-display", "none", "-monitor", "none", "-serial", "stdio",
-		"-drive", "if=none,id=d0,format=raw,file="+d.path("disk.img"), "-device", "virtio-blk-pci,drive=d0,disable-legacy=on",
 		"-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n,disable-legacy=on,romfile=")
 	if d.tpm {
 		d.argv = append(d.argv, d.tpmArgs()...)
@@ -198,7 +198,7 @@ func (d *device) power(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	d.on, err = power(d.path("console.log"), d.lab.verbose, d.argv...)
+	d.on, err = power(d.path("console.log"), d.lab.verbose, append(d.argv[:len(d.argv):len(d.argv)], d.diskArgs()...)...)
 	return err
 }
 

@@ -34,14 +34,33 @@ func (m moment) String() string {
 	return fmt.Sprintf("power cut %.1f s after `%s`%s", m.after.Seconds(), strings.TrimPrefix(m.line, "level=DEBUG msg="), nth)
 }
 
-// cuts is the scenario of lost power: the update is run once to see how it
+// cuts are the scenarios of lost power: the update is run once to see how it
 // goes, and then again and again on a new board, each time with the power cut
 // at another moment and switched on again.
 func cuts() []scenario {
-	return []scenario{{name: "cut", broken: "QEMU is killed in the middle of an update", core: true, run: runCuts}}
+	var all []scenario
+	for _, k := range []struct {
+		name, what string
+		core       bool
+		loss       *loss
+	}{
+		{"cut", "", true, nil},
+		{"lost", "; what was not flushed is lost", false, &loss{0}},
+		{"torn", "; of what was not flushed, half of the writes are lost", false, &loss{0.5}},
+	} {
+		all = append(all, scenario{name: k.name, core: k.core, broken: "the power is cut in the middle of an update" + k.what,
+			run: func(ctx context.Context, l *lab, s scenario) ([]row, error) {
+				return runCuts(ctx, l, s, k.what, k.loss)
+			}})
+	}
+	return all
 }
 
-func runCuts(ctx context.Context, l *lab, s scenario) ([]row, error) {
+// loss is what the disk forgets in a power cut: all that was not flushed but for
+// this share.
+type loss struct{ share float64 }
+
+func runCuts(ctx context.Context, l *lab, s scenario, what string, lose *loss) ([]row, error) {
 	st := story{name: s.name, steps: []step{good(s.broken, nil)}}
 	lines, err := st.watch(ctx, l)
 	if err != nil {
@@ -55,13 +74,14 @@ func runCuts(ctx context.Context, l *lab, s scenario) ([]row, error) {
 	for i, m := range moments(lines, n) {
 		st.name = fmt.Sprintf("%s-%d", s.name, i+1)
 		began := time.Now()
-		r, err := st.cutAt(ctx, l, m)
+		r, err := st.cutAt(ctx, l, m, lose, uint64(i))
 		if err != nil {
 			r = row{up: "-", reported: err.Error(), failed: true}
 		}
 		r.name, r.seconds = st.name, time.Since(began).Seconds()
-		r.broken = m.String()
+		r.broken = m.String() + what
 		rows = append(rows, r)
+		fmt.Printf("%-22s %s; up: %s; reported: %s\n", r.name, r.broken, r.up, r.reported)
 		if ctx.Err() != nil {
 			break
 		}
@@ -102,7 +122,8 @@ func (st story) begin(ctx context.Context, l *lab) (d *device, job string, err e
 
 // cutAt runs the update, cuts the power at the moment, and lets the board find
 // its own way to the end.
-func (st story) cutAt(ctx context.Context, l *lab, m moment) (row, error) {
+func (st story) cutAt(ctx context.Context, l *lab, m moment, lose *loss, seed uint64) (row, error) {
+	st.logged = lose != nil
 	d, job, err := st.begin(ctx, l)
 	if err != nil {
 		return row{}, err
@@ -120,10 +141,21 @@ func (st story) cutAt(ctx context.Context, l *lab, m moment) (row, error) {
 		return row{}, context.Cause(ctx)
 	}
 	d.cut()
+	lost := 0
+	if lose != nil {
+		if lost, err = d.lose(ctx, lose.share, seed); err != nil {
+			return row{}, err
+		}
+		d.logged = false
+	}
 	if err := d.power(ctx); err != nil {
 		return row{}, err
 	}
-	return d.finish(ctx, job, st.steps[0])
+	r, err := d.finish(ctx, job, st.steps[0])
+	if lose != nil {
+		r.up += ", " + plural(lost, "write") + " lost"
+	}
+	return r, err
 }
 
 // moments spreads n points evenly over the time that the lines took.

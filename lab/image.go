@@ -30,9 +30,9 @@ const (
 	imageEpoch = "1700000000"
 )
 
-// modules are what the guest needs and its kernel may not have built in. What
+// boardModules are what a board needs and its kernel may not have built in. What
 // they need themselves comes with them.
-var modules = []string{"virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "nls_cp437", "nls_ascii", "vfat", "virtio_net", "tpm_tis", "tpm_crb"}
+var boardModules = []string{"virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4", "nls_cp437", "nls_ascii", "vfat", "virtio_net", "tpm_tis", "tpm_crb"}
 
 // system is one image of a root file system.
 type system struct {
@@ -62,11 +62,16 @@ func (l *lab) kernel(ctx context.Context, m machine) (root, kernel string, err e
 	if root, err = l.debs(ctx, m.arch, m.arch, "="+m.meta, "busybox-static"); err != nil {
 		return "", "", err
 	}
+	kernel, err = oneKernel(root)
+	return root, kernel, err
+}
+
+func oneKernel(root string) (string, error) {
 	found, err := filepath.Glob(filepath.Join(root, "boot", "vmlinuz-*"))
 	if err != nil || len(found) != 1 {
-		return "", "", fmt.Errorf("%s/boot has %d kernels, wanted is one (remove %s)", root, len(found), l.path(m.arch))
+		return "", fmt.Errorf("%s/boot has %d kernels, wanted is one (remove %s)", root, len(found), filepath.Dir(root))
 	}
-	return root, found[0], nil
+	return found[0], nil
 }
 
 // initramfs packs the modules and the program that finds the root.
@@ -81,19 +86,25 @@ func (l *lab) initramfs(ctx context.Context, m machine) (path string, err error)
 		if err := files.busybox(root); err != nil {
 			return err
 		}
-		if err := files.modules(root); err != nil {
+		if err := files.modules(root, boardModules); err != nil {
 			return err
 		}
 		for _, dir := range []string{"proc", "sys", "dev", "root"} {
 			files[dir+"/"] = nil
 		}
-		dir, err := files.write(l.path("images", m.arch+"-initrd"))
-		if err != nil {
-			return err
-		}
-		pack := command(ctx, "sh", "-c", `cd "$0" && find . | LC_ALL=C sort | cpio -o -H newc --reproducible --quiet | gzip -9n > "$1"`, dir, path)
-		return output(pack)
+		return l.cpio(ctx, files, l.path("images", m.arch+"-initrd"), path)
 	})
+}
+
+// cpio packs an initramfs.
+func (l *lab) cpio(ctx context.Context, files tree, dir, path string) error {
+	if err := l.need(ctx, "cpio:cpio"); err != nil {
+		return err
+	}
+	if _, err := files.write(dir); err != nil {
+		return err
+	}
+	return output(command(ctx, "sh", "-c", `cd "$0" && find . | LC_ALL=C sort | cpio -o -H newc --reproducible --quiet | gzip -n > "$1"`, dir, path))
 }
 
 // image makes the root file system of a system, which is the package of a full
@@ -153,7 +164,7 @@ func (l *lab) rootfs(ctx context.Context, m machine, s system) (tree, error) {
 
 // mke2fs makes a file system of a folder. No root is needed, nothing is mounted.
 func (l *lab) mke2fs(ctx context.Context, dir, path string, mib int, more ...string) error {
-	if err := l.need(ctx, "mke2fs:e2fsprogs", "cpio:cpio"); err != nil {
+	if err := l.need(ctx, "mke2fs:e2fsprogs"); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(path); err != nil {
@@ -188,7 +199,7 @@ func (t tree) busybox(root string) error {
 }
 
 // modules adds those that this kernel has as files, and the order to load them in.
-func (t tree) modules(root string) error {
+func (t tree) modules(root string, names []string) error {
 	found := map[string]string{}
 	err := filepath.WalkDir(filepath.Join(root, "lib", "modules"), func(path string, _ fs.DirEntry, err error) error {
 		if name, ok := strings.CutSuffix(filepath.Base(path), ".ko"); ok {
@@ -220,7 +231,7 @@ func (t tree) modules(root string) error {
 		fmt.Fprintln(&order, name)
 		return nil
 	}
-	for _, name := range modules {
+	for _, name := range names {
 		if err := add(name); err != nil {
 			return err
 		}

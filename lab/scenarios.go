@@ -14,7 +14,7 @@ type scenario struct {
 
 func scenarios() []scenario {
 	var all []scenario
-	for _, room := range [][]scenario{updates(), cuts(), scripts(), machines()} {
+	for _, room := range [][]scenario{updates(), cuts(), scripts(), flash(), machines()} {
 		all = append(all, room...)
 	}
 	return all

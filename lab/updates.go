@@ -19,6 +19,7 @@ type story struct {
 	machine machine // the zero value is the U-Boot board
 	trust   func(context.Context, *lab, identity) (config string, files tree, err error)
 	tpm     bool // its secret and its counter are in a TPM
+	logged  bool // what is written is kept, to lose it afterwards
 	steps   []step
 }
 
@@ -97,7 +98,12 @@ func (st story) factory(ctx context.Context, l *lab) (*device, error) {
 	if m.arch == "" {
 		m = uboot
 	}
-	return l.newDevice(ctx, m, id, settings{trust: config, files: files, tpm: st.tpm})
+	d, err := l.newDevice(ctx, m, id, settings{trust: config, files: files, tpm: st.tpm})
+	if err != nil || !st.logged {
+		return d, err
+	}
+	d.logged = true
+	return d, d.remember(ctx)
 }
 
 // offer switches the board on, waits until the cloud knows it, and offers it the

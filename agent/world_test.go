@@ -189,9 +189,12 @@ func (w *world) boot() (again bool) {
 		}
 	}()
 	if w.install != "" {
-		go func() { // a user who has not seen a result yet
-			if !w.cloud.settled() && len(a.History()) == 0 {
-				a.Install(ctx, w.install)
+		go func() { // a user who has not seen a result yet, and waits until it is online
+			for ctx.Err() == nil && a.Status().Stage == Idle && len(a.History()) == 0 {
+				if s := a.Status(); s.Online && s.Owed == 0 && a.Install(ctx, w.install) == nil {
+					return
+				}
+				time.Sleep(time.Millisecond)
 			}
 		}()
 	}

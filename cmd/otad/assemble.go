@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
@@ -135,7 +134,7 @@ func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
 	if running == slotNames[1] {
 		here.path = s.Slots.B
 	}
-	modules, err := agentModules(s.Module, here)
+	modules, err := agentModules(&s.config, here)
 	if err != nil {
 		return nil, err
 	}
@@ -155,30 +154,4 @@ func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
 		return nil, exitf(exitConfig, "run", "%w (see otad doctor)", err)
 	}
 	return a, nil
-}
-
-func agentModules(list []moduleConfig, here place) ([]agent.Module, error) {
-	modules := make([]agent.Module, len(list))
-	for i, m := range list {
-		modules[i] = agent.Module{Name: m.Name, Version: m.Version, ReadVersion: readVersion(m, here), ReportOnly: m.Installer == "none"}
-		if m.Installer != "files" {
-			continue
-		}
-		var err error
-		if modules[i].Folder, err = agent.NewFolder(m.Dir); err != nil {
-			return nil, exitf(exitConfig, fmt.Sprintf("module.%d.dir", i), "%w (make it, writable for the service)", err)
-		}
-		if err := writeCanary(m.Dir); err != nil {
-			return nil, exitf(exitConfig, fmt.Sprintf("module.%d.dir", i), "%s cannot be written: %w (mount it writable, or name another directory)", m.Dir, reasonOf(err))
-		}
-		if len(m.Restart) > 0 {
-			here := here
-			here.module = m.Name
-			modules[i].Restart = func(ctx context.Context, version string) error {
-				_, err := execute(ctx, m.Restart, append(here.env(version), "OTAD_DIR="+m.Dir))
-				return err
-			}
-		}
-	}
-	return modules, nil
 }

@@ -56,8 +56,12 @@ type cloudConfig struct {
 type moduleConfig struct {
 	Name           string   `toml:"name"`
 	Installer      string   `toml:"installer,omitempty"`
-	Dir            string   `toml:"dir,omitempty"`     // of the installer "files"
-	Restart        []string `toml:"restart,omitempty"` // of the installer "files"
+	Dir            string   `toml:"dir,omitempty"`      // of the installer "files"
+	Path           string   `toml:"path,omitempty"`     // of the installer "file"
+	Script         []string `toml:"script,omitempty"`   // of the installer "script"
+	Rollback       bool     `toml:"rollback,omitempty"` // the script knows the verb
+	Timeout        duration `toml:"timeout,omitempty"`  // of one run of the script
+	Restart        []string `toml:"restart,omitempty"`  // of all three
 	Version        string   `toml:"version,omitempty"`
 	VersionFile    string   `toml:"version_file,omitempty"`
 	VersionCommand []string `toml:"version_command,omitempty"`

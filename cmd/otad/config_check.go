@@ -22,12 +22,6 @@ func (c *checker) bad(key, todo, format string, args ...any) {
 	c.wrong = append(c.wrong, problem{Where: c.where(key), Key: key, Why: fmt.Sprintf(format, args...), Todo: todo})
 }
 
-// later refuses what this build does not know yet. It is recognised, so that
-// nobody takes it for a mistake in writing.
-func (c *checker) later(key, what, todo string) {
-	c.bad(key, todo, "%s is not possible with this build", what)
-}
-
 // check gives all that is wrong. It looks at nothing but the settings: whether
 // files and keys are there is seen by "otad run" and "otad doctor".
 func check(s *settings) problems {
@@ -121,13 +115,11 @@ func (c *checker) modules() {
 			if systems++; systems == 2 {
 				c.bad(at+"installer", `installer = "none" reports a version and upgrades nothing`, "two modules cannot live in the same two slots")
 			}
-		case "none", "files":
-		case "file", "script":
-			c.later(at+"installer", fmt.Sprintf("the installer %q", m.Installer), `use "ab", "files" or "none"`)
+		case "none", "files", "file", "script":
 		default:
-			c.bad(at+"installer", `use "ab", "files" or "none"`, "there is no installer %q", m.Installer)
+			c.bad(at+"installer", `use "ab", "files", "file", "script" or "none"`, "there is no installer %q", m.Installer)
 		}
-		c.folder(at, m)
+		c.place(at, m)
 		c.version(at, m)
 	}
 	if systems == 0 {
@@ -135,26 +127,48 @@ func (c *checker) modules() {
 	}
 }
 
-// folder checks what a module of files needs, and no other has.
-func (c *checker) folder(at string, m moduleConfig) {
-	if m.Installer != "files" {
-		for key, set := range map[string]bool{"dir": m.Dir != "", "restart": m.Restart != nil} {
-			if set {
-				c.bad(at+key, `write installer = "files", or remove it`, "module %q does not live in a directory", m.Name)
-			}
+// place checks what the installer of a module needs, and others do not have.
+func (c *checker) place(at string, m moduleConfig) {
+	for key, of := range map[string]struct {
+		installers string
+		set        bool
+	}{
+		"dir": {"files", m.Dir != ""}, "path": {"file", m.Path != ""}, "script": {"script", m.Script != nil},
+		"rollback": {"script", m.Rollback}, "timeout": {"script", m.Timeout != 0}, "restart": {"files file script", m.Restart != nil},
+	} {
+		if of.set && !slices.Contains(strings.Fields(of.installers), m.Installer) {
+			c.bad(at+key, "remove it, or correct the installer", "module %q has an installer, %q, that has no such setting", m.Name, m.Installer)
 		}
-		return
 	}
-	if !filepath.IsAbs(m.Dir) {
-		c.bad(at+"dir", "name the directory that its releases are kept in, which nobody else writes to", "module %q has no directory (%q is no absolute path)", m.Name, m.Dir)
-	}
-	for i, other := range c.Module {
-		if m.Dir != "" && other.Dir != "" && c.Module[i].Name != m.Name && sameFile(other.Dir, m.Dir) {
-			c.bad(at+"dir", "give each module a directory of its own", "modules %q and %q share %s", m.Name, other.Name, m.Dir)
+	switch m.Installer {
+	case "files":
+		c.owns(at+"dir", m, m.Dir, "the directory that its releases are kept in")
+	case "file":
+		c.owns(at+"path", m, m.Path, "the file that is replaced")
+	case "script":
+		if len(m.Script) == 0 || m.Script[0] == "" {
+			c.bad(at+"script", `write ["PROGRAM", "ARGUMENT"]`, "module %q has no program that installs it", m.Name)
+		}
+		if t := time.Duration(m.Timeout); t != 0 && (t < minTimeout || t > maxHealthTimeout) {
+			c.bad(at+"timeout", `"10m" is usual`, "%s is not within 10ms and 24h", m.Timeout)
 		}
 	}
 	if m.Restart != nil && (len(m.Restart) == 0 || m.Restart[0] == "") {
 		c.bad(at+"restart", `write ["COMMAND", "ARGUMENT"]`, "the command is empty")
+	}
+}
+
+// owns checks the place that a module has for itself.
+func (c *checker) owns(key string, m moduleConfig, place, what string) {
+	if !filepath.IsAbs(place) {
+		c.bad(key, "name "+what+", which nobody else writes to", "module %q has no place (%q is no absolute path)", m.Name, place)
+	}
+	for _, other := range c.Module {
+		for _, p := range []string{other.Dir, other.Path} {
+			if place != "" && p != "" && other.Name != m.Name && sameFile(p, place) {
+				c.bad(key, "give each module a place of its own", "modules %q and %q share %s", m.Name, other.Name, place)
+			}
+		}
 	}
 }
 

@@ -76,7 +76,7 @@ func newSubs(p *parts, log *slog.Logger) (*subs.Gateway, error) {
 	}
 	cfg := subs.Config{
 		Gateway:   ota.Device{ProductKey: s.Device.ProductKey, Name: s.Device.DeviceName},
-		Downloads: p.fetch, Trust: p.trust, Dir: filepath.Join(s.StateDir, subsName), Log: log,
+		Downloads: p.fetch, Trust: p.trust, Dir: filepath.Join(s.StateDir, subsName), Clock: p.clock, Log: log,
 	}
 	var names []ota.Device
 	for i, d := range s.Gateway.Device {

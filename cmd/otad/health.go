@@ -67,7 +67,7 @@ func firstLine(s string) string {
 // the units. ctx has the time limit. version is that of the system on trial.
 func healthCheck(ctx context.Context, h healthConfig, env []string) error {
 	for _, argv := range h.Commands {
-		if _, err := execute(ctx, argv, env); err != nil {
+		if err := hook(ctx, argv, env); err != nil {
 			return err
 		}
 	}

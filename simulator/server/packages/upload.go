@@ -168,7 +168,21 @@ func (s *Store) takeFile(form map[string]string, part io.Reader, parts *multipar
 	if _, err := os.Lstat(s.path(id)); !errors.Is(err, fs.ErrNotExist) {
 		return File{}, used
 	}
-	f, err := s.store(id, part, parts)
+	return s.storeOrNot(id, part, func() error { return s.formEnds(parts) })
+}
+
+// formEnds: nothing comes after the file.
+func (s *Store) formEnds(parts *multipart.Reader) error {
+	if _, err := parts.NextRawPart(); err == nil {
+		return refuse(http.StatusBadRequest, "InvalidArgument", "the form has a field after the file, which has to be the last")
+	} else if err != io.EOF { // not errors.Is: a cut form ends with an error that wraps io.EOF
+		return s.broken(err)
+	}
+	return nil
+}
+
+func (s *Store) storeOrNot(id string, part io.Reader, ends func() error) (File, error) {
+	f, err := s.store(id, part, ends)
 	if err != nil {
 		os.Remove(s.path(id) + partExt) // best effort: Open removes it, too
 	}
@@ -176,8 +190,8 @@ func (s *Store) takeFile(form map[string]string, part io.Reader, parts *multipar
 }
 
 // store writes the file and gives it its name. The order is the point: all bytes
-// and the end of the form, fsync, the JSON, the name, fsync of the directory.
-func (s *Store) store(id string, part io.Reader, parts *multipart.Reader) (File, error) {
+// and the end of what they came in, fsync, the JSON, the name, fsync of the directory.
+func (s *Store) store(id string, part io.Reader, ends func() error) (File, error) {
 	temp := s.path(id) + partExt
 	out, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -188,10 +202,8 @@ func (s *Store) store(id string, part io.Reader, parts *multipart.Reader) (File,
 	if err := s.receive(&f, out, part); err != nil {
 		return File{}, err
 	}
-	if _, err := parts.NextRawPart(); err == nil {
-		return File{}, refuse(http.StatusBadRequest, "InvalidArgument", "the form has a field after the file, which has to be the last")
-	} else if err != io.EOF { // not errors.Is: a cut form ends with an error that wraps io.EOF
-		return File{}, s.broken(err)
+	if err := ends(); err != nil {
+		return File{}, err
 	}
 	if err := out.Sync(); err != nil {
 		return File{}, err

@@ -64,6 +64,10 @@ func (s *SQLite) Tasks(ctx context.Context, f TaskFilter, p Page) ([]simulator.T
 	w.in("device", f.Devices)
 	w.is("module", f.Module)
 	w.is("status", string(f.Status))
+	w.is("reason", f.Reason)
+	if f.Step != nil {
+		w.parts, w.args = append(w.parts, "step = ?"), append(w.args, *f.Step)
+	}
 	if f.Active {
 		w.parts = append(w.parts, "phase <> 0")
 	}
@@ -118,6 +122,9 @@ func (s *SQLite) Devices(ctx context.Context, f DeviceFilter, p Page) ([]simulat
 	var w where
 	w.is("product", f.Product)
 	w.is("iot_id", f.IotID)
+	if f.Prefix != "" {
+		w.parts, w.args = append(w.parts, "name >= ? AND name < ?"), append(w.args, f.Prefix, f.Prefix+"\U0010ffff")
+	}
 	n, err := s.count(ctx, "devices", &w)
 	if err != nil {
 		return nil, 0, explain("counting devices", err)

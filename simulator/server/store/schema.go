@@ -66,6 +66,11 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_account ON audit (account, id);
 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, body TEXT NOT NULL, at INTEGER NOT NULL);
+`, `
+CREATE TABLE users (
+	name TEXT PRIMARY KEY, account TEXT NOT NULL, role TEXT NOT NULL, hash TEXT NOT NULL, created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tasks_failed ON tasks (job, step, reason) WHERE status = 'FAILED';
 `}
 }
 

@@ -56,6 +56,10 @@ type TaskFilter struct {
 	Module  string
 	Status  simulator.TaskStatus
 	Active  bool // only those that have not ended
+
+	// Step and Reason select by what a task ended with, when Status is Failed.
+	Step   *int
+	Reason string
 }
 
 // JobFilter selects jobs; empty fields do not restrict. Device is a name within
@@ -76,10 +80,12 @@ type PackageFilter struct {
 	Version string
 }
 
-// DeviceFilter selects devices; empty fields do not restrict. IotID finds one.
+// DeviceFilter selects devices; empty fields do not restrict. IotID finds one. Prefix
+// is what their names begin with.
 type DeviceFilter struct {
 	Product string
 	IotID   string
+	Prefix  string
 }
 
 // Lists reads pages of what is stored, newest first (devices: in the order of their

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 )
@@ -28,6 +29,8 @@ type machine struct {
 	bootType  string // of the boot partition, for sgdisk
 	tpmDevice string
 	config    string // [boot] of otad
+	files     tree   // beside otad's configuration
+	trial     string // is in the line that the boot loader prints when it starts a slot on trial
 	// boot makes the content of the boot partition.
 	boot func(context.Context, *lab) (path string, err error)
 	// argv is QEMU with this board's firmware, to which disk, network and
@@ -119,9 +122,8 @@ func (l *lab) newDevice(ctx context.Context, m machine, id identity, s settings)
 	if s.tpm {
 		data["secret"] = []byte(id.secret)
 	}
-	for name, content := range s.files {
-		data[name] = content
-	}
+	maps.Copy(data, m.files)
+	maps.Copy(data, s.files)
 	dir, err := data.write(d.path("data"))
 	if err != nil {
 		return nil, err

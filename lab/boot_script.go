@@ -70,7 +70,7 @@ func scripts() []scenario {
 }
 
 // mkenv makes an environment with Debian's own tool.
-func (l *lab) mkenv(ctx context.Context, text string) ([]byte, error) {
+func (l *lab) mkenv(ctx context.Context, text string, more ...string) ([]byte, error) {
 	if err := l.need(ctx, "mkenvimage:u-boot-tools"); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (l *lab) mkenv(ctx context.Context, text string) ([]byte, error) {
 	if err := os.WriteFile(in, []byte(text), 0o644); err != nil {
 		return nil, err
 	}
-	if err := l.tool(ctx, "mkenvimage", "-s", envSize, "-o", out, in); err != nil {
+	if err := l.tool(ctx, "mkenvimage", append(more, "-s", envSize, "-o", out, in)...); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(out)

@@ -80,7 +80,8 @@ func (l *lab) flashGuest(ctx context.Context) (kernel, initrd string, err error)
 		return "", "", err
 	}
 	for name, path := range map[string]string{
-		"usr/sbin/ubimkvol": "usr/sbin/ubimkvol", "lib64/ld-linux-x86-64.so.2": "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+		"usr/sbin/ubimkvol": "usr/sbin/ubimkvol", "usr/sbin/ubiupdatevol": "usr/sbin/ubiupdatevol",
+		"lib64/ld-linux-x86-64.so.2":     "lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
 		"lib/x86_64-linux-gnu/libc.so.6": "lib/x86_64-linux-gnu/libc.so.6"} {
 		if files[name], err = os.ReadFile(filepath.Join(root, path)); err != nil {
 			return "", "", err

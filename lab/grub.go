@@ -15,6 +15,7 @@ import (
 var grubPC = machine{
 	arch: "amd64", meta: "linux-image-cloud-amd64", bootType: "ef00", tpmDevice: "tpm-tis",
 	config: "[boot]\nkind = \"grub\"\ngrubenv = \"/bootfs/grub/grubenv\"\n",
+	trial:  " on trial, start",
 	boot:   grubPartition, argv: grubArgv, kept: grubKept,
 }
 

@@ -134,10 +134,9 @@ func (l *lab) rootfs(ctx context.Context, m machine, s system) (tree, error) {
 		return nil, err
 	}
 	files := tree{
-		"sbin/init":         guestInit,
-		"etc/version":       []byte(s.version + "\n"),
-		"etc/fault":         []byte(s.fault + "\n"),
-		"etc/fw_env.config": []byte(envConfig),
+		"sbin/init":   guestInit,
+		"etc/version": []byte(s.version + "\n"),
+		"etc/fault":   []byte(s.fault + "\n"),
 	}
 	for _, dir := range []string{"proc", "sys", "dev", "run", "tmp", "data", "bootfs"} {
 		files[dir+"/"] = nil

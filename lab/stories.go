@@ -51,6 +51,10 @@ func updates() (all []scenario) {
 		{name: "grub-kernel", slow: true, machine: grubPC, steps: []step{bad("the new kernel is not one, GRUB", system{agent: agent, garbage: true}, "-1")}},
 		{name: "grub-panic", slow: true, machine: grubPC, steps: []step{bad("the new kernel panics, GRUB", system{agent: agent, fault: "panic"}, "-1")}},
 		{name: "grub-mute", slow: true, machine: grubPC, steps: []step{bad("the new system has no agent, GRUB", system{}, "-1")}},
+		{name: "own-full", slow: true, machine: ownUBoot, steps: []step{good("nothing: a full image, with a U-Boot of our own that counts itself", nil)}},
+		{name: "own-kernel", slow: true, machine: ownUBoot, steps: []step{bad("the new kernel is not one, own U-Boot", system{agent: agent, garbage: true}, "-1")}},
+		{name: "own-panic", slow: true, machine: ownUBoot, steps: []step{bad("the new kernel panics, own U-Boot", system{agent: agent, fault: "panic"}, "-1")}},
+		{name: "own-mute", slow: true, machine: ownUBoot, steps: []step{bad("the new system has no agent, own U-Boot", system{}, "-1")}},
 	} {
 		all = append(all, st.scenario())
 	}

@@ -12,13 +12,14 @@ import (
 // uboot is the board of the lab: Debian's stock U-Boot with our boot script.
 var uboot = machine{
 	arch: "arm64", meta: "linux-image-cloud-arm64", bootType: "0700", tpmDevice: "tpm-tis-device",
-	config: "[boot]\nkind = \"uboot\"\nenv_config = \"/etc/fw_env.config\"\n",
+	config: "[boot]\nkind = \"uboot\"\nenv_config = \"/data/fw_env.config\"\n",
+	files:  tree{"fw_env.config": []byte("/bootfs/uboot.env 0x0 " + envSize + "\n")},
+	trial:  " on trial, start ",
 	boot:   ubootPartition, argv: ubootArgv, kept: ubootKept,
 }
 
 const (
-	envSize   = "0x4000"
-	envConfig = "/bootfs/uboot.env 0x0 " + envSize + "\n"
+	envSize = "0x4000"
 
 	// firstEnv is what the factory writes.
 	firstEnv = "otad_slot=a\nupgrade_available=0\nbootcount=0\nbootlimit=3\n"
@@ -80,19 +81,25 @@ func ubootPartition(ctx context.Context, l *lab) (path string, err error) {
 	})
 }
 
-// ubootKept reads the environment with Debian's own tool.
 func ubootKept(ctx context.Context, d *device) (string, error) {
+	return readEnvironment(ctx, d, []string{"uboot.env"}, d.path("uboot.env")+" 0x0 "+envSize+"\n")
+}
+
+// readEnvironment reads U-Boot's environment with Debian's own tool.
+func readEnvironment(ctx context.Context, d *device, files []string, config string) (kept string, err error) {
 	if err := d.lab.need(ctx, "fw_printenv:libubootenv-tool"); err != nil {
 		return "", err
 	}
-	file, config := d.path("uboot.env"), d.path("fw_env.config")
-	if err := d.lab.tool(ctx, "mcopy", "-n", "-o", "-i", d.bootPartition(), "::uboot.env", file); err != nil {
+	for _, name := range files {
+		if err := d.lab.tool(ctx, "mcopy", "-n", "-o", "-i", d.bootPartition(), "::"+name, d.path(name)); err != nil {
+			return "", err
+		}
+	}
+	path := d.path("fw_env.config")
+	if err := os.WriteFile(path, []byte(config), 0o644); err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(config, []byte(file+" 0x0 "+envSize+"\n"), 0o644); err != nil {
-		return "", err
-	}
-	out, err := command(ctx, "fw_printenv", "-c", config).Output()
+	out, err := command(ctx, "fw_printenv", "-c", path).Output()
 	if err != nil {
 		return "", fmt.Errorf("fw_printenv: %w", err)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,7 +50,11 @@ const (
 )
 
 func (st story) scenario() scenario {
-	return scenario{name: st.name, broken: st.steps[0].broken, core: !st.slow, run: st.play}
+	sc := scenario{name: st.name, broken: st.steps[0].broken, core: !st.slow, run: st.play}
+	for _, s := range st.steps {
+		sc.rows = append(sc.rows, cmp.Or(s.name, st.name))
+	}
+	return sc
 }
 
 func (st story) play(ctx context.Context, l *lab, _ scenario) (rows []row, err error) {
@@ -211,7 +216,7 @@ func (d *device) lastUp() (string, error) {
 		if m := upPattern.FindStringSubmatch(text); m != nil {
 			up = m
 		}
-		if strings.Contains(text, " on trial, start") {
+		if strings.Contains(text, d.machine.trial) {
 			trials++
 		}
 	}

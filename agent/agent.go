@@ -144,6 +144,13 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // wait does the next thing that comes from outside. Its error is ctx's.
 func (a *Agent) wait(ctx context.Context) error {
+	a.alive()
+	var sign <-chan time.Time
+	if a.cfg.Alive != nil {
+		t := time.NewTimer(AliveEvery)
+		defer t.Stop()
+		sign = t.C
+	}
 	var retry <-chan time.Time
 	if len(a.rec.Owed) > 0 {
 		t := time.NewTimer(owedRetry)
@@ -161,8 +168,16 @@ func (a *Agent) wait(ctx context.Context) error {
 	case <-a.wake:
 		a.obey()
 	case <-retry:
+	case <-sign:
 	}
 	return nil
+}
+
+// alive is a sign of life.
+func (a *Agent) alive() {
+	if a.cfg.Alive != nil {
+		a.cfg.Alive()
+	}
 }
 
 // take keeps what an event says; nothing is acted on here.
@@ -275,6 +290,7 @@ func (a *Agent) begin(n ota.Notice, from *bundle) {
 // save writes the record. What cannot be recorded cannot be survived: callers
 // that are in the middle of an update fail it.
 func (a *Agent) save() error {
+	a.alive()
 	defer a.publish()
 	if err := a.cfg.Store.Save(a.rec.encode()); err != nil {
 		a.cfg.Log.Error("the record cannot be saved", "err", err)

@@ -22,6 +22,9 @@ const (
 	sendTimeout          = 30 * time.Second
 	askTimeout           = 30 * time.Second
 	owedRetry            = 30 * time.Second
+
+	// AliveEvery is how often Config.Alive is called at least.
+	AliveEvery = 30 * time.Second
 )
 
 // Cloud is the agent's end of the wire. *link.Link is the real one.
@@ -131,6 +134,11 @@ type Config struct {
 	HealthCloud bool
 	// HealthTimeout bounds both; 0 is DefaultHealthTimeout.
 	HealthTimeout time.Duration
+	// Alive, when set, is called from the agent's own goroutine while it makes
+	// progress or rightly waits, for a watchdog to be kept quiet by: at least every
+	// AliveEvery, but for a health check, an installer or a restart command, which
+	// have limits of their own, and for the reading back of a slot.
+	Alive func()
 	// Attempts is how often one package of a module is tried; 0 is DefaultAttempts.
 	Attempts int
 	// PatchUnknownSource allows a patch onto a running image whose digest nobody

@@ -43,6 +43,7 @@ func (u *Update) percent(bytes int64) int {
 }
 
 func (a *Agent) progress(u *Update, percent int) {
+	a.alive()
 	m := &a.meter
 	if percent != m.now {
 		m.now = percent

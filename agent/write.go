@@ -54,7 +54,23 @@ func (a *Agent) write(ctx context.Context, u *Update) error {
 		return err
 	}
 	a.rec.setImage(u.Target, u.Image)
+	a.trim(u)
 	return nil
+}
+
+// trim tells the medium that what lies beyond the image is of no use to anybody. It
+// is a hint: that it cannot be given is no failure.
+func (a *Agent) trim(u *Update) {
+	m, err := a.spare.Open(true)
+	if err != nil {
+		return
+	}
+	defer m.Close()
+	if t, ok := m.(platform.Trimmable); ok {
+		if err := t.Trim(u.Image.Size); err != nil {
+			a.cfg.Log.Debug("the rest of the slot was not trimmed", "slot", u.Target, "err", err)
+		}
+	}
 }
 
 // patch restores the new image from the running one and the spool. The spool's

@@ -57,6 +57,13 @@ type Uncached interface {
 	DropCache() error
 }
 
+// Trimmable is the optional ability of a [Medium] to give back what lies beyond an
+// image: flash that knows of it is faster, and wears less. What is read there
+// afterwards is anything.
+type Trimmable interface {
+	Trim(from int64) error
+}
+
 // Boot is the boot loader, in three verbs. All three are durable when they
 // return nil and may be called again with the same end.
 type Boot interface {

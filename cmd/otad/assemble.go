@@ -28,6 +28,7 @@ type parts struct {
 	trust *verify.Trust
 	subs  *subs.Gateway // nil when there are none
 
+	bundles agent.Policy   // what is wanted of a bundle
 	counter verify.Counter // nil: the record's
 	clock   func() time.Time
 }
@@ -44,6 +45,9 @@ func assemble(s *settings, b build, t chip, log *slog.Logger) (*parts, error) {
 		return nil, err
 	}
 	if p.trust, err = newTrust(s.StateDir, s.Trust, verify.KeyOptions{}); err != nil {
+		return nil, err
+	}
+	if p.bundles, err = bundleTrust(p.trust); err != nil {
 		return nil, err
 	}
 	if p.counter, err = newCounter(&s.config, t); err != nil {
@@ -124,7 +128,7 @@ func newFetch(s *settings, b build) (*fetch.Client, error) {
 }
 
 // newAgent makes the agent of the parts and the machine.
-func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
+func newAgent(p *parts, m *machine, alive func(), log *slog.Logger) (*agent.Agent, error) {
 	s := p.set
 	running, err := m.boot.Running()
 	if err != nil {
@@ -141,7 +145,8 @@ func newAgent(p *parts, m *machine, log *slog.Logger) (*agent.Agent, error) {
 	cfg := agent.Config{
 		Modules: modules, Cloud: p.link, Downloads: p.fetch, Slots: m.slots, Boot: m.boot,
 		Power: m.power, Store: m.store, Spool: m.spool, Trust: p.trust, BootID: m.bootID,
-		Product: s.Device.ProductKey, Clock: p.clock, Counter: p.counter, OpenBundle: openBundle,
+		Product: s.Device.ProductKey, Clock: p.clock, Counter: p.counter, OpenBundle: openBundle, TrustBundles: p.bundles,
+		Alive:       alive,
 		HealthCloud: s.Health.Cloud, HealthTimeout: time.Duration(s.Health.Timeout),
 		PatchUnknownSource: s.Trust.PatchUnknownSource == "allow", Log: log,
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/platform/files"
+	"github.com/leapslot/ota/platform/watchdog"
 )
 
 // checker collects what is wrong with settings that could be read.
@@ -270,6 +271,9 @@ var wanted = map[string][]string{
 }
 
 func (c *checker) health() {
+	if t := time.Duration(c.Health.WatchdogTimeout); t < watchdog.MinTimeout || t > watchdog.MaxTimeout {
+		c.bad("health.watchdog_timeout", `"1m" is usual`, "%s is not within %v and %v", c.Health.WatchdogTimeout, watchdog.MinTimeout, watchdog.MaxTimeout)
+	}
 	if t := time.Duration(c.Health.Timeout); t < minTimeout || t > maxHealthTimeout {
 		c.bad("health.timeout", `"5m" is usual`, "%s is not within 10ms and 24h", c.Health.Timeout)
 	}

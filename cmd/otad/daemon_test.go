@@ -201,7 +201,7 @@ func TestDaemonNotifies(t *testing.T) {
 	}
 	defer c.Close()
 	t.Setenv("NOTIFY_SOCKET", socket)
-	t.Setenv("WATCHDOG_USEC", "40000")
+	t.Setenv("WATCHDOG_USEC", "1000000")
 	d := newDevice(t, "mqtt://127.0.0.1:1", "")
 	r := d.run()
 	next := func() string {

@@ -59,6 +59,7 @@ type service struct {
 	level   slog.LevelVar
 	machine *machine
 	chip    chip // nil without a TPM
+	dogs    *dogs
 	current atomic.Pointer[agent.Agent]
 	subs    atomic.Pointer[subs.Gateway] // nil when there are none
 }
@@ -84,7 +85,11 @@ func (a *app) serve(ctx context.Context, rebootExitCode bool) error {
 	if err != nil {
 		return err
 	}
-	first, err := newAgent(p, s.machine, s.log)
+	if s.dogs, err = newDogs(set.Health, s.log); err != nil {
+		return err
+	}
+	defer s.dogs.end(false)
+	first, err := newAgent(p, s.machine, s.dogs.alive, s.log)
 	if err != nil {
 		return err
 	}
@@ -95,10 +100,13 @@ func (a *app) serve(ctx context.Context, rebootExitCode bool) error {
 		return err
 	}
 	defer stopAPI()
-	stopWatchdog := s.ready()
-	defer stopWatchdog()
+	s.ready()
+	if err := s.dogs.watch(); err != nil {
+		return err
+	}
 	err = s.work(ctx, p)
 	notify(daemon.SdNotifyStopping)
+	s.dogs.end(errors.Is(err, agent.ErrReboot))
 	if _, really := s.machine.power.(*power.Button); really && errors.Is(err, agent.ErrReboot) {
 		return s.goDown(ctx)
 	}
@@ -159,33 +167,12 @@ func (s *service) openAPI(socket string) (stop func(), err error) {
 	return func() { cancel(); <-done }, nil
 }
 
-// ready tells the supervisor that the service works, and keeps its watchdog
-// quiet for as long as the agent can be asked for its status.
-func (s *service) ready() (stop func()) {
+// ready tells the supervisor that the service works.
+func (s *service) ready() {
 	st := s.current.Load().Status()
 	s.log.Info("otad runs", "version", s.build.Version, "slot", st.Slot, "stage", st.Stage)
 	debug.FreeOSMemory() // what the start needed
 	notify(daemon.SdNotifyReady)
-	every, err := daemon.SdWatchdogEnabled(false)
-	if err != nil || every == 0 {
-		return func() {}
-	}
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		t := time.NewTicker(every / 2)
-		defer t.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-t.C:
-				s.current.Load().Status()
-				notify(daemon.SdNotifyWatchdog)
-			}
-		}
-	}()
-	return func() { close(quit); <-done }
 }
 
 // notify tells systemd, when it is there.
@@ -201,14 +188,14 @@ func (s *service) work(ctx context.Context, p *parts) error {
 		if next == nil {
 			return err
 		}
-		a, err := newAgent(next, s.machine, s.log)
+		a, err := newAgent(next, s.machine, s.dogs.alive, s.log)
 		if err != nil {
 			s.log.Error("the new configuration cannot work, the old one counts", "err", err)
 			// The link of the old parts has been used up.
 			if next, err = assemble(p.set, s.build, s.chip, s.log); err != nil {
 				return err
 			}
-			if a, err = newAgent(next, s.machine, s.log); err != nil {
+			if a, err = newAgent(next, s.machine, s.dogs.alive, s.log); err != nil {
 				return err
 			}
 		}

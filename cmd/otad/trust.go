@@ -106,3 +106,17 @@ func openBundle(r io.ReaderAt, size int64) (agent.Bundle, error) {
 	}
 	return agent.Bundle{Notice: *n, Payload: b.Package(r)}, nil
 }
+
+// bundleTrust is the policy for what comes without the cloud: a manifest, whatever is
+// wanted of the cloud's packages. Without keys nothing is signed, and no bundle passes.
+func bundleTrust(t *verify.Trust) (agent.Policy, error) {
+	if len(t.Keys.Keys) == 0 || t.Require == verify.RequireManifest {
+		return t, nil
+	}
+	b, err := verify.NewTrust(verify.RequireManifest, t.Keys)
+	if err != nil {
+		return nil, exitf(exitConfig, "trust", "%w (correct [trust])", err)
+	}
+	b.MinMethod, b.Certificates = t.MinMethod, t.Certificates
+	return b, nil
+}

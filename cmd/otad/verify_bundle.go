@@ -40,7 +40,7 @@ func (a *app) verifyBundle(ctx context.Context, path, keys string) error {
 		return exitf(exitVerify, "verify", "%s: %w (do not install it)", path, err)
 	}
 	said := claimed(b.Manifest)
-	trust, product, err := a.bundleTrust(keys)
+	trust, product, err := a.trustOf(keys)
 	if err != nil {
 		return err
 	}
@@ -71,8 +71,8 @@ func claimed(manifest string) (m verify.Manifest) {
 	return m
 }
 
-// bundleTrust gives the policy, and the product that the bundle must be for, "" for any.
-func (a *app) bundleTrust(keys string) (*verify.Trust, string, error) {
+// trustOf gives the policy, and the product that the bundle must be for, "" for any.
+func (a *app) trustOf(keys string) (*verify.Trust, string, error) {
 	if keys == "" {
 		s, err := a.load()
 		if err != nil {

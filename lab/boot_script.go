@@ -117,7 +117,7 @@ func (c bootCase) run(ctx context.Context, l *lab, name string) ([]row, error) {
 		return nil, err
 	}
 	starts := d.on.count("otad: slot b on trial, start")
-	r := row{up: fmt.Sprintf("%s, after %d starts of slot b", end, starts), reported: "(no update: the boot script alone)", failed: starts != c.starts}
+	r := row{up: fmt.Sprintf("%s, after %s of slot b", end, plural(starts, "start")), reported: "(no update: the boot script alone)", failed: starts != c.starts}
 	return []row{r}, nil
 }
 

@@ -22,6 +22,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -82,6 +83,9 @@ func choose(only string, full bool) (chosen []scenario, err error) {
 // more than one guest. A scenario that fails does not keep the others from
 // running, but the lab fails.
 func run(ctx context.Context, l *lab, chosen []scenario, out string) (err error) {
+	if !exists("lab/debs.sh") {
+		return errors.New("the lab is run in the root of the sources")
+	}
 	if l.dir, err = filepath.Abs(l.dir); err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func (d *device) start(ctx context.Context, first bool) error {
 // follow waits until the update is over. A system without an agent does nothing
 // by itself any more, so somebody switches it off and on again.
 func (d *device) follow(ctx context.Context) error {
-	for {
+	for range maxCycles {
 		l, err := d.on.wait(ctx, endedLine+"|"+silentLine, lostLine)
 		if err != nil {
 			return err
@@ -169,7 +169,11 @@ func (d *device) follow(ctx context.Context) error {
 			return err
 		}
 	}
+	return fmt.Errorf("it was switched off and on %d times, and the old system is not back", maxCycles)
 }
+
+// maxCycles is more than any boot loader has attempts.
+const maxCycles = 10
 
 // finish waits for the end of an update, looks at what became of it, and
 // switches the board off.

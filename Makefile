@@ -103,7 +103,7 @@ man: build
 	@ls dist/man dist/completion
 
 bench: build
-	@scripts/need.sh go:golang curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs openssl:openssl mosquitto:mosquitto
+	@scripts/need.sh go:golang curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs openssl:openssl mosquitto:mosquitto losetup:mount
 	@$(BUILD) -o build/bench ./cmd/bench
 	@build/bench -bin bin -out docs/benchmarks.md
 

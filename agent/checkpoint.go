@@ -13,12 +13,13 @@ import (
 const (
 	checkpointBytes = 4 << 20
 	checkpointTime  = time.Second
+	bundleFactor    = 16 // of checkpointBytes, for a bundle
 )
 
 // checkpoint makes what has come so far survive a power cut, when one is due.
 // First the bytes are synced, then the record says that they are there.
 func (p *pull) checkpoint() error {
-	if p.source.at-p.last < p.a.checkpointBytes && time.Now().Before(p.due) {
+	if p.source.at-p.last < p.every() && time.Now().Before(p.due) {
 		return nil
 	}
 	in, here := p.reader.Boundary()
@@ -77,4 +78,13 @@ func restore(h hash.Hash, state []byte) error {
 		return errors.New("this digest has no state to restore")
 	}
 	return u.UnmarshalBinary(state)
+}
+
+// every is how many bytes may have to be read again. What a file of this device holds is
+// read again at no cost, so that time alone decides, and a sync for each piece is saved.
+func (p *pull) every() int64 {
+	if p.u.Bundle != nil {
+		return bundleFactor * p.a.checkpointBytes
+	}
+	return p.a.checkpointBytes
 }

@@ -37,6 +37,7 @@ var sections = []struct {
 }{
 	{"idle", (*bench).idle},
 	{"update", (*bench).update},
+	{"block", (*bench).block},
 	{"apply", (*bench).apply},
 	{"diff", (*bench).diff},
 	{"engine", (*bench).engine},

@@ -41,9 +41,12 @@ demo: build
 test:
 	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time swtpm:swtpm swtpm_setup:swtpm-tools fw_setenv:libubootenv-tool \
 		mkenvimage:u-boot-tools grub-editenv:grub-common grub-script-check:grub-common grub-emu:grub-emu barebox-state:dt-utils \
-		dtc:device-tree-compiler debugfs:e2fsprogs losetup:mount addpart:util-linux sgdisk:gdisk
+		dtc:device-tree-compiler debugfs:e2fsprogs losetup:mount addpart:util-linux sgdisk:gdisk openssl:openssl \
+		efibootmgr:efibootmgr bootctl:systemd-boot softhsm2-util:softhsm2 gcc:gcc
 	$(GO) vet ./...
 	$(GO) test -timeout 9m ./...
+	$(GO) test -tags pkcs11 ./verify/pkcs11
+	$(GO) vet -tags otad_small ./cmd/otad && $(GO) vet -tags otad_cms ./cmd/otad
 
 # Boards with little flash get an agent of at most 9,000,000 bytes: without what only
 # PCs and servers have (GRUB, EFI, systemd-boot), without the TPM and HTTP/2, and what is

@@ -36,6 +36,9 @@ var onlyHere = map[string]string{
 	"github.com/eclipse/paho.mqtt.golang": "agent/link",
 	"github.com/mochi-mqtt/server/v2":     "simulator/server/broker",
 	"modernc.org/sqlite":                  "simulator/server/store",
+	"github.com/google/go-tpm/tpm2":       "verify/tpm",
+	"github.com/smallstep/pkcs7":          "verify/cms",
+	"github.com/ThalesGroup/crypto11":     "verify/pkcs11",
 }
 
 func TestRooms(t *testing.T) {

@@ -115,6 +115,7 @@ type trustConfig struct {
 	Require            string `toml:"require"`
 	PatchUnknownSource string `toml:"patch_unknown_source"`
 	MinMethod          string `toml:"min_method"`
+	Roots              string `toml:"roots"`
 	Threshold          int    `toml:"threshold"`
 	ListThreshold      int    `toml:"list_threshold"`
 	Counter            string `toml:"counter"`

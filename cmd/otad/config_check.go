@@ -314,7 +314,7 @@ func (c *checker) trust() {
 	t := &c.Trust
 	switch t.Require {
 	case "digestsign", "manifest":
-		if t.Keys == "" {
+		if t.Keys == "" && (t.Roots == "" || t.Require == "digestsign") {
 			c.bad("trust.keys", "name the directory of the product's public keys", "signatures are required, and there is no key to check them with")
 		}
 	case "digest":

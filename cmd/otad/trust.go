@@ -20,7 +20,7 @@ const keysName = "keys"
 // newTrust reads the keys. stateDir is where the version of the key list is
 // remembered, "" for a check that remembers nothing.
 func newTrust(stateDir string, t trustConfig, opt verify.KeyOptions) (*verify.Trust, error) {
-	var keys verify.KeySet
+	keys := verify.KeySet{Threshold: max(t.Threshold, 1)}
 	opt.Threshold, opt.ListThreshold = t.Threshold, t.ListThreshold
 	if t.Keys != "" {
 		list, err := openListVersion(stateDir)
@@ -40,7 +40,10 @@ func newTrust(stateDir string, t trustConfig, opt verify.KeyOptions) (*verify.Tr
 		return nil, exitf(exitConfig, "trust", "%w (correct [trust])", err)
 	}
 	trust.MinMethod = ota.SignMethod(t.MinMethod)
-	return trust, nil
+	if t.Roots != "" {
+		trust.Certificates, err = newCertificates(t.Roots)
+	}
+	return trust, err
 }
 
 // listVersion is the highest version of a key list that was used here.
@@ -110,7 +113,7 @@ func openBundle(r io.ReaderAt, size int64) (agent.Bundle, error) {
 // bundleTrust is the policy for what comes without the cloud: a manifest, whatever is
 // wanted of the cloud's packages. Without keys nothing is signed, and no bundle passes.
 func bundleTrust(t *verify.Trust) (agent.Policy, error) {
-	if len(t.Keys.Keys) == 0 || t.Require == verify.RequireManifest {
+	if len(t.Keys.Keys) == 0 && t.Certificates == nil || t.Require == verify.RequireManifest {
 		return t, nil
 	}
 	b, err := verify.NewTrust(verify.RequireManifest, t.Keys)

@@ -45,7 +45,7 @@ var (
 	testedRooms = []string{".", "./diff/...", "./verify/...", "./platform/...", "./agent/..."}
 
 	okLine     = regexp.MustCompile(`(?m)^ok  \t`)
-	failedLine = regexp.MustCompile(`(?m)^(?:--- FAIL: \S+|FAIL\t\S+)`)
+	failedLine = regexp.MustCompile(`(?m)^(?:--- FAIL: (\S+)|(panic:|fatal error:).*|FAIL\t(\S+))`)
 )
 
 func (e emulated) unitTests(ctx context.Context, l *lab) ([]row, error) {
@@ -63,26 +63,79 @@ func (e emulated) unitTests(ctx context.Context, l *lab) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"test", "-vet=off", "-p", "2", "-timeout", "15m", "-exec", emulator}
-	if e.without != "" {
-		args = append(args, "-skip", e.without)
-	}
-	cmd := command(ctx, "go", append(args, rooms...)...)
-	cmd.Env = e.environ()
-	out, err := cmd.CombinedOutput()
 	log := l.path("tests-" + e.arch + ".log")
-	if err := os.WriteFile(log, out, 0o644); err != nil {
-		return nil, err
-	}
-	r := row{up: fmt.Sprintf("%d packages pass", len(okLine.FindAll(out, -1))), reported: "-"}
+	out, err := e.test(ctx, log, append([]string{"-p", "2"}, rooms...)...)
+	r := row{up: fmt.Sprintf("%d packages pass", len(okLine.FindAllString(out, -1))), reported: "-"}
 	if e.why != "" {
 		r.up += " (" + e.why + ")"
 	}
-	if err != nil {
-		r.failed = true
-		r.reported = fmt.Sprintf("%s (see %s)", strings.Join(failedLine.FindAllString(string(out), 8), ", "), log)
+	if err == nil {
+		return []row{r}, nil
+	}
+	// An emulator is slow, and some tests are about time. What fails is run once
+	// more, alone; what passes then is named all the same.
+	var again, failed []string
+	for _, f := range failures(out) {
+		if _, err := e.test(ctx, log+".again", "-p", "1", "-run", f.pattern(), f.pkg); err == nil && f.tests != nil {
+			again = append(again, f.tests...)
+		} else {
+			failed = append(failed, fmt.Sprintf("%s %v", f.pkg, f.tests))
+		}
+	}
+	if again != nil {
+		r.up += "; only when run again, alone: " + strings.Join(again, ", ")
+	}
+	if failed != nil {
+		r.failed, r.reported = true, strings.Join(failed, ", ")
 	}
 	return []row{r}, nil
+}
+
+// test runs go test in the emulator and keeps what it prints.
+func (e emulated) test(ctx context.Context, log string, args ...string) (out string, err error) {
+	all := []string{"test", "-vet=off", "-timeout", "15m", "-exec", "qemu-" + e.qemu + "-static"}
+	if e.without != "" {
+		all = append(all, "-skip", e.without)
+	}
+	cmd := command(ctx, "go", append(all, args...)...)
+	cmd.Env = e.environ()
+	b, err := cmd.CombinedOutput()
+	if werr := os.WriteFile(log, b, 0o644); werr != nil {
+		return "", werr
+	}
+	return string(b), err
+}
+
+// failure is a package whose tests failed. Without tests it has broken off.
+type failure struct {
+	pkg   string
+	tests []string
+}
+
+// pattern runs the tests that failed, or all.
+func (f failure) pattern() string {
+	if f.tests == nil {
+		return "."
+	}
+	return "^(" + strings.Join(f.tests, "|") + ")$"
+}
+
+// failures reads the output of go test, which names the tests before their package.
+func failures(out string) (all []failure) {
+	var f failure
+	for _, m := range failedLine.FindAllStringSubmatch(out, -1) {
+		switch {
+		case m[1] != "":
+			f.tests = append(f.tests, m[1])
+		case m[2] != "":
+			f.tests = nil // which of them is not known
+		default:
+			f.pkg = m[3]
+			all = append(all, f)
+			f = failure{}
+		}
+	}
+	return all
 }
 
 func (e emulated) environ() []string {

@@ -1,0 +1,89 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/simulator/fleet/report"
+)
+
+// transcript is what devices have sent, in words that do not depend on the time: ids and
+// percentages in between are left out.
+type transcript struct {
+	mu   sync.Mutex
+	said map[string][]string
+}
+
+func (s *transcript) watch(d ota.Device, up bool, kind ota.TopicKind, payload []byte) {
+	if !up {
+		return
+	}
+	line := ""
+	switch kind {
+	case ota.TopicInform:
+		i, err := ota.DecodeInform(payload)
+		line = fmt.Sprint("version ", i.Module, " ", i.Version, err)
+	case ota.TopicProgress:
+		p, err := ota.DecodeProgress(payload)
+		if p.Step > 0 && p.Step < ota.StepDone {
+			return
+		}
+		line = fmt.Sprint("step ", p.Module, " ", p.Step, err)
+	case ota.TopicDownload, ota.TopicGet:
+		// How large its blocks are is a device's own matter. Whether it asks what the cloud
+		// wants now depends on whether a notice came before or after the end of an update.
+		return
+	default:
+		line = fmt.Sprint("kind ", kind)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said[d.Name] = append(s.said[d.Name], line)
+}
+
+// TestTranscripts runs a small client and the real agent through the same scripts: they
+// send the same messages in the same order, and the cloud says the same of both.
+func TestTranscripts(t *testing.T) {
+	for name, tc := range map[string]struct {
+		b    Behaviour
+		job  []string
+		want report.Outcome
+	}{
+		"good":                {want: report.Succeeded},
+		"over MQTT":           {job: []string{"DownloadProtocol", "MQTT"}, want: report.Succeeded},
+		"fails with -1":       {b: Behaviour{Fail: -1}, want: report.UpgradeFailed},
+		"fails with -1 once":  {b: Behaviour{Fail: -1, FailTimes: 1}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.Succeeded},
+		"fails with -1 twice": {b: Behaviour{Fail: -1, FailTimes: 2}, job: []string{"RetryInterval", "0", "RetryCount", "5"}, want: report.Succeeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			members := w.register(w.product, 4)
+			job := w.batch(w.product, w.firmware(w.product, "2.0.0", 50_000), tc.job...)
+			small, real := tc.b, tc.b
+			small.Name, real.Name, real.Client = "small", "real", ClientAgent
+			said := &transcript{said: map[string][]string{}}
+			f := w.fleet(members, func(c *Config) { c.Watch = said.watch }, small, real)
+			r := w.run(f)
+			if seen := w.agree(f, job, w.product); seen[tc.want] != 4 {
+				t.Errorf("the fleet saw %v, wanted are 4 times %v", seen, tc.want)
+			}
+			for _, b := range r.Behaviours {
+				if !b.AsExpected() {
+					t.Errorf("%s: the report has %v where %v are expected", b.Behaviour, b.Seen, b.Expected)
+				}
+			}
+			first := ""
+			for _, e := range f.Endings() {
+				if first == "" {
+					first = e.Name
+				} else if !slices.Equal(said.said[first], said.said[e.Name]) {
+					t.Errorf("%s (%s) said\n%q\nand %s\n%q", e.Name, e.Behaviour, said.said[e.Name], first, said.said[first])
+				}
+			}
+		})
+	}
+}

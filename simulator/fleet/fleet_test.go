@@ -1,0 +1,143 @@
+package fleet
+
+import (
+	"testing"
+	"time"
+
+	"github.com/leapslot/ota/simulator/fleet/report"
+)
+
+// TestBehaviours runs each behaviour against a real cloud, and compares what the fleet
+// saw with what the cloud says, device by device.
+func TestBehaviours(t *testing.T) {
+	const n = 12
+	second := Duration(time.Second)
+	for name, tc := range map[string]struct {
+		b     Behaviour
+		job   []string
+		want  report.Outcome
+		check func(*testing.T, *report.Result)
+	}{
+		"good": {want: report.Succeeded, check: func(t *testing.T, r *report.Result) {
+			wantCount(t, r, report.Bytes, n*64<<10)
+			wantCount(t, r, report.BytesWasted, 0)
+			wantCount(t, r, report.Versions, 2*n)
+			wantCount(t, r, report.Disconnects, 0)
+		}},
+		"slow link": {b: Behaviour{Latency: Duration(5 * time.Millisecond), Bandwidth: 128 << 10}, want: report.Succeeded,
+			check: func(t *testing.T, r *report.Result) {
+				if p := time.Duration(r.Measures[report.Download].At(50)) * time.Microsecond; p < 400*time.Millisecond {
+					t.Errorf("64 KiB at 128 KiB/s took %v", p)
+				}
+			}},
+		"offline in waves": {b: Behaviour{Wave: second, OfflineFor: second / 5, Bandwidth: 32 << 10}, want: report.Succeeded,
+			check: func(t *testing.T, r *report.Result) { wantAtLeast(t, r, report.Resumes, 1) }},
+		"flapping": {b: Behaviour{OfflineAfter: second / 2, OfflineFor: second / 10, Bandwidth: 64 << 10}, want: report.Succeeded,
+			check: func(t *testing.T, r *report.Result) {
+				wantAtLeast(t, r, report.Resumes, 1)
+				wantAtLeast(t, r, report.DuplicateNotices, 1)
+			}},
+		"fails with -1":   {b: Behaviour{Fail: -1}, want: report.UpgradeFailed},
+		"fails with -2":   {b: Behaviour{Fail: -2}, want: report.DownloadFailed},
+		"fails with -3":   {b: Behaviour{Fail: -3}, want: report.VerifyFailed},
+		"fails with -4":   {b: Behaviour{Fail: -4}, want: report.WriteFailed},
+		"fails once":      {b: Behaviour{Fail: -2, FailTimes: 1}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.Succeeded, check: func(t *testing.T, r *report.Result) { wantCount(t, r, report.Retries, n) }},
+		"-1 once":         {b: Behaviour{Fail: -1, FailTimes: 1}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.Succeeded},
+		"always, retried": {b: Behaviour{Fail: -3}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.VerifyFailed, check: func(t *testing.T, r *report.Result) { wantCount(t, r, report.Retries, 2*n) }},
+		"wrong version":   {b: Behaviour{Reports: "1.5.0"}, want: report.OtherFailed},
+		"never answers":   {b: Behaviour{Silent: true}, want: report.NeverAnswered},
+		"hangs":           {b: Behaviour{HangAt: 40, Bandwidth: 512 << 10}, want: report.Unfinished},
+		"wrong range":     {b: Behaviour{WrongRange: true}, want: report.VerifyFailed},
+		"floods":          {b: Behaviour{Flood: 400}, want: report.Succeeded, check: func(t *testing.T, r *report.Result) { wantAtLeast(t, r, report.Progress, 400*n) }},
+		"ignores":         {b: Behaviour{Ignore: 2}, want: report.Succeeded, check: func(t *testing.T, r *report.Result) { wantCount(t, r, report.Reconnects, 3*n) }},
+		"modules":         {b: Behaviour{Modules: []string{"MCU", "radio"}}, want: report.Succeeded, check: func(t *testing.T, r *report.Result) { wantCount(t, r, report.Versions, 6*n) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			members := w.register(w.product, n)
+			job := w.batch(w.product, w.firmware(w.product, "2.0.0", 64<<10), tc.job...)
+			f := w.fleet(members, nil, tc.b)
+			r := w.run(f)
+			if seen := w.agree(f, job, w.product); seen[tc.want] != n {
+				t.Errorf("the fleet saw %v, wanted are %d times %v", seen, n, tc.want)
+			}
+			if !r.Behaviours[0].AsExpected() {
+				t.Errorf("the report has %v where %v are expected", r.Behaviours[0].Seen, r.Behaviours[0].Expected)
+			}
+			if tc.check != nil {
+				tc.check(t, r)
+			}
+		})
+	}
+}
+
+func wantCount(t *testing.T, r *report.Result, c report.Counter, want int64) {
+	t.Helper()
+	if got := r.Counters[c]; got != want {
+		t.Errorf("%v: %d, want %d", c, got, want)
+	}
+}
+
+func wantAtLeast(t *testing.T, r *report.Result, c report.Counter, want int64) {
+	t.Helper()
+	if got := r.Counters[c]; got < want {
+		t.Errorf("%v: %d, want at least %d", c, got, want)
+	}
+}
+
+// TestBlocks is packages that are downloaded over MQTT.
+func TestBlocks(t *testing.T) {
+	w := newWorld(t)
+	members := w.register(w.product, 20)
+	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 50_000), "DownloadProtocol", "MQTT")
+	f := w.fleet(members, nil, Behaviour{})
+	r := w.run(f)
+	if n := w.agree(f, job, w.product)[report.Succeeded]; n != 20 {
+		t.Errorf("%d of 20 succeeded", n)
+	}
+	wantCount(t, r, report.Blocks, 20*5)
+}
+
+// TestPull is devices that ask, of a batch that is not pushed.
+func TestPull(t *testing.T) {
+	w := newWorld(t)
+	members := w.register(w.product, 20)
+	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000), "NeedPush", "false")
+	f := w.fleet(members, nil, Behaviour{Pull: Duration(200 * time.Millisecond)})
+	r := w.run(f)
+	if n := w.agree(f, job, w.product)[report.Succeeded]; n != 20 {
+		t.Errorf("%d of 20 succeeded", n)
+	}
+	wantAtLeast(t, r, report.NoticesPulled, 20)
+}
+
+// TestModule is an upgrade of a module that is not the whole device.
+func TestModule(t *testing.T) {
+	w := newWorld(t)
+	members := w.register(w.product, 20)
+	w.ask(nil, "CreateOTAModule", "ProductKey", w.product, "ModuleName", "MCU", "AliasName", "the-mcu")
+	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000, "ModuleName", "MCU"))
+	f := w.fleet(members, nil, Behaviour{Modules: []string{"MCU"}})
+	r := w.run(f)
+	if n := w.agree(f, job, w.product)[report.Succeeded]; n != 20 {
+		t.Errorf("%d of 20 succeeded", n)
+	}
+	wantCount(t, r, report.Reconnects, 0)
+}
+
+// TestGateways is sub-devices behind gateways.
+func TestGateways(t *testing.T) {
+	w := newWorld(t)
+	gateways := w.register(w.newProduct(1), 3)
+	subs := w.register(w.product, 21)
+	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000))
+	f := w.fleet(gateways, func(c *Config) { c.Subs = subs }, Behaviour{Subs: 7})
+	r := w.run(f)
+	if !r.Behaviours[0].AsExpected() {
+		t.Errorf("the report has %v where %v are expected", r.Behaviours[0].Seen, r.Behaviours[0].Expected)
+	}
+	if n := w.agree(f, job, w.product)[report.Succeeded]; n != 21 {
+		t.Errorf("%d of 21 succeeded", n)
+	}
+}

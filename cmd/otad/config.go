@@ -41,8 +41,11 @@ type deviceConfig struct {
 	Secret     string `toml:"device_secret" secret:"all"`
 	SecretFile string `toml:"device_secret_file"`
 	SignMethod string `toml:"sign_method"`
-	Credential string `toml:"credential"` // name of a credential of systemd
-	TPM        string `toml:"tpm"`        // device node, or unix socket, of the TPM that holds the secret
+	Credential string `toml:"credential"`  // name of a credential of systemd
+	Token      string `toml:"token"`       // module of a PKCS#11 token that holds the secret
+	TokenLabel string `toml:"token_label"` // of the token
+	TokenPIN   string `toml:"token_pin_file"`
+	TPM        string `toml:"tpm"` // device node, or unix socket, of the TPM that holds the secret
 }
 
 type cloudConfig struct {

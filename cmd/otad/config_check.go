@@ -52,22 +52,24 @@ func (c *checker) device() {
 		c.bad("device.device_name", "copy it from the cloud's console", "%v", err)
 	}
 	var given []string
-	for _, k := range []string{"device_secret", "device_secret_file", "credential", "tpm"} {
+	for _, k := range []string{"device_secret", "device_secret_file", "credential", "tpm", "token"} {
 		if key, _ := find("device." + k); key.value(&c.config).String() != "" {
 			given = append(given, k)
 		}
 	}
 	switch {
 	case len(given) == 0:
-		c.bad("device.device_secret_file", "set device_secret_file, device_secret, credential or tpm", "the device has no secret")
+		c.bad("device.device_secret_file", "set device_secret_file, device_secret, credential, tpm or token", "the device has no secret")
 	case len(given) == 2:
 		c.bad("device."+given[0], "remove one of them", "%s are both set", strings.Join(given, " and "))
 	case len(given) > 2:
 		c.bad("device."+given[0], "leave one of them", "%s are set", strings.Join(given, " and "))
 	case strings.ContainsAny(d.Credential, "/"):
 		c.bad("device.credential", "write the ID of LoadCredential=ID:PATH", "%q is no name", d.Credential)
-	case d.TPM != "" && d.SignMethod != string(ota.HMACSHA256):
-		c.bad("device.sign_method", "leave it out for hmacsha256", "a TPM signs with hmacsha256")
+	case d.TPM+d.Token != "" && d.SignMethod != string(ota.HMACSHA256):
+		c.bad("device.sign_method", "leave it out for hmacsha256", "a TPM and a token sign with hmacsha256")
+	case d.Token != "" && (d.TokenLabel == "" || d.TokenPIN == ""):
+		c.bad("device.token", "set token_label and token_pin_file", "a token is found by its label and wants its PIN")
 	}
 	method := ota.HMACMethod(d.SignMethod)
 	if !slices.Contains([]ota.HMACMethod{ota.HMACSHA256, ota.HMACSHA1, ota.HMACMD5}, method) {
@@ -98,6 +100,9 @@ func (c *checker) cloud() {
 	}
 	if c.Cloud.ClientKey == keyInTPM && c.Device.TPM == "" {
 		c.bad("cloud.client_key", "set device.tpm", "the key is in the TPM, and none is configured")
+	}
+	if c.Cloud.ClientKey == keyInToken && c.Device.Token == "" {
+		c.bad("cloud.client_key", "set device.token", "the key is in the token, and none is configured")
 	}
 }
 

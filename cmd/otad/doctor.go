@@ -101,7 +101,7 @@ func (d *doctor) look(ctx context.Context, recordSlot, mend bool) {
 	}
 	d.keys()
 	d.clock(time.Now())
-	if d.chip != nil || d.set.Device.TPM == "" {
+	if d.chip != nil || d.set.Device.TPM+d.set.Device.Token == "" {
 		d.cloud(ctx)
 	}
 }

@@ -19,7 +19,7 @@ func (d *doctor) secret() {
 		return
 	}
 	if d.chip != nil {
-		d.ok("secret", "in the TPM at %s, made by %s", d.set.Device.TPM, d.chip.Maker())
+		d.ok("secret", "in %s, made by %s", d.chip.at(), d.chip.Maker())
 		return
 	}
 	if d.set.Device.Credential != "" {

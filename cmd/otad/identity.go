@@ -12,23 +12,32 @@ import (
 	"github.com/leapslot/ota/verify"
 )
 
-// keyInTPM is what client_key is when the key is no file.
-const keyInTPM = "tpm:"
+// What client_key is when the key is no file.
+const (
+	keyInTPM   = "tpm:"
+	keyInToken = "token:"
+)
 
-// chip is a TPM as otad uses it. What was not set up in it is errNotSetUp.
+// chip is a TPM, or a token, as otad uses it. What was not set up in it is errNotSetUp.
 type chip interface {
 	signer() (ota.Signer, error)
 	clientKey() (crypto.Signer, error)
 	counter() (verify.Counter, error)
 	Maker() string
 	Close() error
+	// at says where it is, and howTo what puts something into it.
+	at() string
+	howTo(what string) string
 }
 
 // errNotSetUp means that the TPM does not hold it.
-var errNotSetUp = errors.New("it has not been set up in this TPM")
+var errNotSetUp = errors.New("it has not been set up there")
 
 // openTPM opens the TPM of the configuration; nil when there is none in it.
 func openTPM(c *config) (chip, error) {
+	if c.Device.Token != "" {
+		return openToken(c.Device)
+	}
 	if c.Device.TPM == "" {
 		return nil, nil
 	}
@@ -51,10 +60,10 @@ func credentials(d deviceConfig, t chip) (ota.Credentials, error) {
 	}
 	secret, err := t.signer()
 	if errors.Is(err, errNotSetUp) {
-		return c, exitf(exitConfig, "device.tpm", "%s: the device secret: %w (otad tpm secret FILE puts it there)", d.TPM, err)
+		return c, exitf(exitConfig, "device", "%s: the device secret: %w (%s)", t.at(), err, t.howTo("secret"))
 	}
 	if err != nil {
-		return c, exitf(exitConfig, "device.tpm", "%s: %w (see otad tpm status)", d.TPM, err)
+		return c, exitf(exitConfig, "device", "%s: %w (see otad doctor)", t.at(), err)
 	}
 	c.Signer = secret
 	return c, nil
@@ -88,11 +97,11 @@ func deviceSecret(d deviceConfig) (string, error) {
 // tlsFiles reads what TLS needs.
 func tlsFiles(c cloudConfig, t chip, to *link.Config) (err error) {
 	key := c.ClientKey
-	if key == keyInTPM {
+	if key == keyInTPM || key == keyInToken {
 		key = ""
 		k, err := t.clientKey()
 		if err != nil {
-			return exitf(exitConfig, "cloud.client_key", "%w (otad tpm key makes it)", err)
+			return exitf(exitConfig, "cloud.client_key", "%s: %w (%s)", t.at(), err, t.howTo("key"))
 		}
 		to.ClientSigner = k
 	}

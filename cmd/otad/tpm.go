@@ -17,14 +17,23 @@ import (
 )
 
 // tpmChip is a TPM that is there.
-type tpmChip struct{ *tpm.TPM }
+type tpmChip struct {
+	*tpm.TPM
+	path string
+}
+
+func (t tpmChip) at() string { return "the TPM at " + t.path }
+
+func (t tpmChip) howTo(what string) string {
+	return "otad tpm " + map[string]string{"secret": "secret FILE puts it there", "key": "key makes it"}[what]
+}
 
 func openChip(path string) (chip, error) {
 	t, err := tpm.Open(path)
 	if err != nil {
 		return nil, exitf(exitConfig, "device.tpm", "%w (name its device, /dev/tpmrm0 for instance)", err)
 	}
-	return tpmChip{t}, nil
+	return tpmChip{t, path}, nil
 }
 
 func (t tpmChip) signer() (ota.Signer, error) {

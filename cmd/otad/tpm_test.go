@@ -53,7 +53,7 @@ func TestSecretInTheTPM(t *testing.T) {
 	}
 	d.write("config.toml", strings.Replace(string(text), `device_secret = "`+testSecret+`"`, `tpm = "`+chip+`"`, 1))
 
-	if _, stderr := d.otad(exitConfig, "run"); !strings.Contains(stderr, "it has not been set up in this TPM (otad tpm secret FILE puts it there)") {
+	if _, stderr := d.otad(exitConfig, "run"); !strings.Contains(stderr, "it has not been set up there (otad tpm secret FILE puts it there)") {
 		t.Errorf("without a secret in the TPM: %s", stderr)
 	}
 	d.otad(0, "tpm", "secret", d.path("secret"))

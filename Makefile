@@ -72,7 +72,7 @@ cross:
 		printf '%-28s %10d bytes\n' $$out-$$2-$$3$${4:+v$$4} $$(wc -c < $$out-$$2-$$3$${4:+v$$4}); }; \
 	for t in $(SMALL_TARGETS); do one otad otad small $$t; one otapack otapack full $$t; done; \
 	for t in $(FULL_TARGETS); do one otad otad full $$t; one otapack otapack full $$t; done; \
-	one otad-full otad full linux/arm/7; \
+	for t in linux/arm/6 linux/arm/7; do one otad-full otad full $$t; done; \
 	for t in $(SIM_TARGETS); do one otasim otasim full $$t; done
 	@size=$$(wc -c < dist/otad-linux-armv7); \
 	echo "otad for armv7: $$size bytes, the limit is 9000000"; test $$size -le 9000000
@@ -85,7 +85,7 @@ dist: cross man debs
 debs:
 	@cd tools && CGO_ENABLED=0 $(GO) build -o ../$(NFPM) github.com/goreleaser/nfpm/v2/cmd/nfpm
 	@rm -f dist/otad_*.deb
-	@packaging/build.sh '$(VERSION)' $(NFPM) dist armhf=dist/otad-linux-armv6 arm64=dist/otad-linux-arm64 amd64=dist/otad-linux-amd64
+	@packaging/build.sh '$(VERSION)' $(NFPM) dist armhf=dist/otad-full-linux-armv6 arm64=dist/otad-linux-arm64 amd64=dist/otad-linux-amd64
 
 # What is in the packages, and how closed the units are.
 dist-test:

@@ -5,7 +5,8 @@ import "fmt"
 // State is where a device is. Every device is in exactly one.
 type State uint8
 
-// The states, in the order in which they are stacked in plots.
+// The states, in the order of a device's way. Plots stack them with the last one at
+// the bottom.
 const (
 	Waiting     State = iota // not started yet
 	Offline                  // away because its behaviour or a reboot wants it

@@ -25,6 +25,7 @@ type Recorder struct {
 	behaviours []*Behaviour
 	invalid    []string
 	notes      []string
+	marks      []Mark
 	series     series
 	health     Health
 	seen       seen // what the last Tick saw
@@ -176,6 +177,15 @@ func (r *Recorder) Note(text string) {
 	defer r.mu.Unlock()
 	if !slices.Contains(r.notes, text) && len(r.notes) < maxTexts {
 		r.notes = append(r.notes, text)
+	}
+}
+
+// Mark names a moment, such as a restart of the broker; plots show it.
+func (r *Recorder) Mark(at time.Time, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.marks) < maxTexts {
+		r.marks = append(r.marks, Mark{At: at, Text: text})
 	}
 }
 

@@ -30,6 +30,12 @@ type Part struct {
 	Host  string `json:"host,omitempty"`
 }
 
+// Mark is a moment with a name.
+type Mark struct {
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+}
+
 // Result is a run, or several that were merged. It does not change by itself.
 type Result struct {
 	Run        Run
@@ -40,6 +46,7 @@ type Result struct {
 	PushLimit  float64 // a minute; 0: not known, or unlimited
 	Invalid    []string
 	Notes      []string
+	Marks      []Mark
 	States     [states]int64
 	Counters   [counters]int64
 	Measures   [measures]*Histogram
@@ -113,7 +120,7 @@ func (r *Recorder) Result(now time.Time) *Result {
 	r.close(now, last(r.series.cpu), r.sample)
 	out := &Result{
 		Run: r.run, Began: r.began, Ended: now, Devices: r.devices, PushLimit: r.pushLimit,
-		Invalid: slices.Clone(r.invalid), Notes: slices.Clone(r.notes), series: r.series.clone(),
+		Invalid: slices.Clone(r.invalid), Notes: slices.Clone(r.notes), Marks: slices.Clone(r.marks), series: r.series.clone(),
 	}
 	for i := range out.States {
 		out.States[i] = r.In(State(i))

@@ -31,6 +31,8 @@ import (
 	"regexp"
 	"syscall"
 	"time"
+
+	"github.com/leapslot/ota/platform/durable"
 )
 
 func main() {
@@ -92,6 +94,11 @@ func run(ctx context.Context, l *lab, chosen []scenario, out string) (err error)
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return err
 	}
+	lock, err := durable.Lock(l.dir)
+	if err != nil {
+		return fmt.Errorf("%s: %w (another lab runs there)", l.dir, err)
+	}
+	defer lock.Unlock()
 	defer l.close()
 	var t table
 	for _, s := range chosen {

@@ -15,7 +15,7 @@ type scenario struct {
 
 func scenarios() []scenario {
 	var all []scenario
-	for _, room := range [][]scenario{updates(), cuts(), scripts(), flash(), machines()} {
+	for _, room := range [][]scenario{updates(), cuts(), service(), scripts(), flash(), machines()} {
 		all = append(all, room...)
 	}
 	for i := range all {

@@ -27,7 +27,7 @@ func (r *Result) times() times {
 	}
 	t.x = clock(float64(n) * step)
 	for _, m := range r.Marks {
-		t.marks = append(t.marks, mark{m.At.Sub(r.Began).Seconds(), m.Text})
+		t.marks = append(t.marks, mark{m.At.Sub(r.Began).Seconds(), legal(m.Text)})
 	}
 	return t
 }

@@ -3,6 +3,7 @@ package diff
 import (
 	"encoding/binary"
 	"io"
+	"math"
 )
 
 // bitBuffer is how much of a section is read at a time.
@@ -13,7 +14,8 @@ const bitBuffer = 8 << 10
 // need no check for the end; short says afterwards whether one was used.
 type bitReader struct {
 	src      io.ReaderAt
-	off, end int64 // the part of src that was not read yet
+	plain    io.Reader // instead of src; end is where it turns out to end
+	off, end int64     // the part of src that was not read yet
 	buf      []byte
 	at       int // next byte of buf
 
@@ -21,6 +23,11 @@ type bitReader struct {
 	n   uint
 	pad uint // how many of the lowest bits are made up
 	err error
+}
+
+// newPlainBits reads r, of which off bytes were read already, to its end.
+func newPlainBits(r io.Reader, off int64) bitReader {
+	return bitReader{plain: r, off: off, end: math.MaxInt64}
 }
 
 func newBitReader(src io.ReaderAt, off, size int64) bitReader {
@@ -35,6 +42,9 @@ func (b *bitReader) more() bool {
 	if b.buf == nil {
 		b.buf = make([]byte, 0, min(bitBuffer, b.end-b.off))
 	}
+	if b.plain != nil {
+		return b.moreOfPlain()
+	}
 	want := min(int64(cap(b.buf)), b.end-b.off)
 	n, err := readFull(b.src, b.buf[:want], b.off)
 	if err != nil {
@@ -43,6 +53,22 @@ func (b *bitReader) more() bool {
 	}
 	b.buf, b.at, b.off = b.buf[:want], 0, b.off+want
 	return true
+}
+
+// moreOfPlain is more for a plain reader.
+func (b *bitReader) moreOfPlain() bool {
+	n, err := io.ReadAtLeast(b.plain, b.buf[:cap(b.buf)], 1)
+	b.buf, b.at = b.buf[:n], 0
+	b.off += int64(n)
+	switch {
+	case n > 0:
+		return true
+	case err == io.EOF:
+		b.end = b.off
+	default:
+		b.err = &ReadError{From: FromPatch, Off: b.off, Err: err}
+	}
+	return false
 }
 
 // readFull reads all of p. Too little without an error of the source's own is
@@ -100,5 +126,8 @@ func (b *bitReader) short() error {
 
 // atEnd says whether less than a byte is left.
 func (b *bitReader) atEnd() bool {
+	if b.plain != nil && b.at == len(b.buf) {
+		b.more()
+	}
 	return b.n-b.pad < 8 && b.at == len(b.buf) && b.off == b.end
 }

@@ -26,16 +26,35 @@ const (
 // Format names a patch format.
 type Format string
 
-// BSDIFF40 is the format of the classic bsdiff and bspatch.
-const BSDIFF40 Format = "bsdiff40"
+const (
+	// BSDIFF40 is the format of the classic bsdiff and bspatch.
+	BSDIFF40 Format = "bsdiff40"
+	// BSDIFF43 is the same in one interleaved stream, ENDSLEY/BSDIFF43, as
+	// Endsley's bsdiff writes it. It is only read.
+	BSDIFF43 Format = "bsdiff43"
+)
+
+// The header of BSDIFF43: magic, and the size of the new image.
+const (
+	endsleyMagic  = "ENDSLEY/BSDIFF43"
+	endsleyHeader = 24
+)
 
 // MagicSize is how many bytes [Detect] needs.
 const MagicSize = 8
 
 // Detect tells the format of a patch from its first [MagicSize] bytes or more.
 func Detect(head []byte) (Format, bool) {
-	if len(head) >= MagicSize && string(head[:MagicSize]) == bsdiffMagic {
+	if len(head) < MagicSize {
+		return "", false
+	}
+	switch string(head[:MagicSize]) {
+	case bsdiffMagic:
 		return BSDIFF40, true
+	case nativeMagic:
+		return Native, true
+	case endsleyMagic[:MagicSize]:
+		return BSDIFF43, true
 	}
 	return "", false
 }
@@ -57,7 +76,7 @@ func readHeader(patch io.ReaderAt, size int64) (header, error) {
 		return h, &ReadError{From: FromPatch, Off: int64(n), Err: err}
 	}
 	if len(got) >= MagicSize {
-		if _, ok := Detect(got); !ok {
+		if f, _ := Detect(got); f != BSDIFF40 {
 			return h, badf("it does not begin with %s", bsdiffMagic)
 		}
 	}

@@ -4,7 +4,8 @@ package diff
 // size, as those of libbz2 do, since some readers count on it.
 const (
 	bzipLevel    = 9
-	bzipBlock    = bzipLevel*bzipLevelBytes - 19
+	bzipSpare    = 19
+	bzipBlock    = bzipLevel*bzipLevelBytes - bzipSpare
 	bzipMaxRun   = 255 // longest run in one piece: 4 bytes and a count up to 251
 	bzipRunSpace = 5   // what a run takes at most
 )
@@ -24,6 +25,7 @@ type sorter struct {
 type bzip struct {
 	out   bitWriter
 	tmp   *sorter
+	most  int    // bytes of a block
 	block []byte // runs counted
 	last  byte   // the byte of the current run
 	run   int    // its length so far, not yet in block
@@ -31,10 +33,13 @@ type bzip struct {
 	blockCRC, streamCRC uint32
 }
 
-func newBzip(tmp *sorter) *bzip {
-	z := &bzip{tmp: tmp, blockCRC: ^uint32(0)}
+func newBzip(tmp *sorter) *bzip { return newBzipLevel(tmp, bzipLevel) }
+
+// newBzipLevel begins a stream with blocks of level times 100,000 bytes.
+func newBzipLevel(tmp *sorter, level int) *bzip {
+	z := &bzip{tmp: tmp, most: level*bzipLevelBytes - bzipSpare, blockCRC: ^uint32(0)}
 	z.out.put('B'<<16|'Z'<<8|'h', 24)
-	z.out.put('0'+bzipLevel, 8)
+	z.out.put('0'+uint32(level), 8)
 	return z
 }
 
@@ -56,14 +61,10 @@ func (z *bzip) write(p []byte) {
 // endRun moves the current run into the block; a full block is packed first,
 // so that a run is never split and the block ends with its count.
 func (z *bzip) endRun() {
-	if len(z.block) > bzipBlock-bzipRunSpace {
+	if len(z.block) > z.most-bzipRunSpace {
 		z.endBlock()
 	}
-	crc, t := z.blockCRC, &crcTable[0]
-	for range z.run {
-		crc = crc<<8 ^ t[byte(crc>>24)^z.last]
-	}
-	z.blockCRC = crc
+	z.blockCRC = crcRun(z.blockCRC, z.last, z.run)
 	for range min(z.run, runBytes) {
 		z.block = append(z.block, z.last)
 	}

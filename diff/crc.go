@@ -47,3 +47,20 @@ func crcUpdate(crc uint32, p []byte) uint32 {
 	}
 	return crc
 }
+
+// crcRun is crcUpdate for n times the same byte.
+func crcRun(crc uint32, b byte, n int) uint32 {
+	var run [32]byte
+	if n > 8 {
+		for i := range run {
+			run[i] = b
+		}
+	}
+	for ; n > len(run); n -= len(run) {
+		crc = crcUpdate(crc, run[:])
+	}
+	for ; n > 0; n-- {
+		crc = crc<<8 ^ crcTable[0][byte(crc>>24)^b]
+	}
+	return crc
+}

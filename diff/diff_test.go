@@ -208,7 +208,8 @@ func TestMakeSaysWhenWritingFails(t *testing.T) {
 
 func TestDetect(t *testing.T) {
 	for head, want := range map[string]diff.Format{
-		"": "", "BSDIFF4": "", "BSDIFF40": diff.BSDIFF40, "BSDIFF40 and more": diff.BSDIFF40, "BSDIFF43": "", "bsdiff40": "",
+		"": "", "BSDIFF4": "", "BSDIFF40": diff.BSDIFF40, "BSDIFF40 and more": diff.BSDIFF40, "BSDIFF43": "",
+		"OTADELTA": diff.Native, "OTADELT": "", "ENDSLEY/BSDIFF43": diff.BSDIFF43, "bsdiff40": "",
 	} {
 		if got, ok := diff.Detect([]byte(head)); got != want || ok != (want != "") {
 			t.Errorf("%q: %q, %v", head, got, ok)
@@ -258,12 +259,18 @@ func TestClassicAppliesOurs(t *testing.T) {
 	dir := t.TempDir()
 	old, patch, out := filepath.Join(dir, "old"), filepath.Join(dir, "patch"), filepath.Join(dir, "new")
 	for _, p := range pairs() {
-		write(t, old, p.old)
-		write(t, patch, makePatch(t, p.old, p.new))
-		run(t, bspatch, old, out, patch)
-		got, err := os.ReadFile(out)
-		if err != nil || !bytes.Equal(got, p.new) {
-			t.Errorf("%s: the classic bspatch made %d bytes of it, not the %d bytes of the new image (%v)", p.name, len(got), len(p.new), err)
+		for _, best := range []bool{false, true} {
+			var w bytes.Buffer
+			if err := diff.Make(context.Background(), &w, p.old, p.new, diff.Options{Best: best}); err != nil {
+				t.Fatal(err)
+			}
+			write(t, old, p.old)
+			write(t, patch, w.Bytes())
+			run(t, bspatch, old, out, patch)
+			got, err := os.ReadFile(out)
+			if err != nil || !bytes.Equal(got, p.new) {
+				t.Errorf("%s, best %v: the classic bspatch made %d bytes of it, not the %d bytes of the new image (%v)", p.name, best, len(got), len(p.new), err)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package diff_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -54,6 +55,57 @@ func ExampleInfo() {
 	}
 	fmt.Println(s.Format, s.NewSize, s.DiffBytes+s.ExtraBytes)
 	// Output: bsdiff40 24 24
+}
+
+// On the device: a native patch goes from the network straight into the slot.
+// After each write that was synced the checkpoint is saved; after a power cut
+// the slot is written on from there, and the patch asked for from there with
+// an HTTP Range.
+func ExampleResumeNative() {
+	old := strings.NewReader("the old image\n")
+	patch := exampleNative("the old image\n", "the new image\n")
+	get := func(from int64) io.Reader { // GET with Range: bytes=from-
+		return bytes.NewReader(patch[from:])
+	}
+	const slotSize = 64 << 20
+	var slot bytes.Buffer
+
+	r, err := diff.NewNativeReader(old, old.Size(), get(0), diff.MaxNewSize(slotSize))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := r.CheckOld(); err != nil {
+		log.Fatal(err) // another image runs here: nothing was written
+	}
+	io.CopyN(&slot, r, 7) // and sync
+	saved, err := json.Marshal(r.Checkpoint())
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// The power is cut, and comes back.
+	var c diff.Checkpoint
+	if err := json.Unmarshal(saved, &c); err != nil {
+		log.Fatal(err)
+	}
+	r, err = diff.ResumeNative(old, old.Size(), get(c.In), c, diff.MaxNewSize(slotSize))
+	if err != nil {
+		log.Fatal(err)
+	}
+	slot.Truncate(int(c.Out)) // seek the slot to c.Out
+	if _, err := io.Copy(&slot, r); err != nil {
+		log.Fatal(err) // a Checkpoint that is newer may be there
+	}
+	fmt.Print(slot.String())
+	// Output: the new image
+}
+
+func exampleNative(old, new string) []byte {
+	var w bytes.Buffer
+	if err := diff.Make(context.Background(), &w, []byte(old), []byte(new), diff.Options{Format: diff.Native}); err != nil {
+		log.Fatal(err)
+	}
+	return w.Bytes()
 }
 
 func examplePatch(old, new string) *bytes.Reader {

@@ -2,6 +2,10 @@ package diff
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/crc32"
 	"io"
 )
 
@@ -16,4 +20,48 @@ func Bzip2(data []byte) []byte {
 func Bunzip2(stream []byte) ([]byte, error) {
 	z := newBunzip(bytes.NewReader(stream), 0, int64(len(stream)), new(unsorter), "stream")
 	return io.ReadAll(z)
+}
+
+// MakeNative makes a native patch with frames of a given size, so that small
+// images have many.
+func MakeNative(old, new []byte, plainMost, outMost int) []byte {
+	cs, err := covers(context.Background(), newSeeds(old, func() bool { return false }), plain, old, new, 2, func(int) {})
+	if err != nil {
+		panic(err)
+	}
+	parts, err := packNative(context.Background(), old, new, cs, frameLimits{plainMost, outMost}, 2, func(int) {})
+	if err != nil {
+		panic(err)
+	}
+	return bytes.Join(parts, nil)
+}
+
+// Sections of a frame, for forging.
+type Sections = [sections][]byte
+
+// FrameHeaderSize is the length of the header of a frame.
+const FrameHeaderSize = frameHeader
+
+// ForgeNative puts a patch of one frame together from raw sections.
+func ForgeNative(old, new []byte, records uint32, s Sections, change func(*NativeInfo, []byte)) []byte {
+	f := frameInfo{out: uint32(len(new)), records: records}
+	var body []byte
+	for i, p := range s {
+		f.plain[i], f.stored[i] = uint32(len(p)), uint32(len(p))
+		body = append(body, p...)
+	}
+	f.sum = crc32.Checksum(body, castagnoli)
+	frame := f.encode()
+	h := NativeInfo{OldSize: int64(len(old)), NewSize: int64(len(new)), OldSHA256: sha256.Sum256(old), NewSHA256: sha256.Sum256(new),
+		Frames: 1, PatchSize: int64(NativeHeader + len(frame) + len(body)), codecs: knownCodecs}
+	if change != nil {
+		change(&h, frame)
+		binary.LittleEndian.PutUint32(frame[frameHeader-4:], crc32.Checksum(frame[:frameHeader-4], castagnoli))
+	}
+	return append(append(h.encode(), frame...), body...)
+}
+
+// Seal makes the checksum of a native header right again.
+func Seal(header []byte) {
+	binary.LittleEndian.PutUint32(header[NativeHeader-4:], crc32.Checksum(header[:NativeHeader-4], castagnoli))
 }

@@ -2,62 +2,97 @@ package diff
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 )
 
-// MaxOldSize is the size of the largest old image that [Make] can index, in
-// bytes: positions in it are kept in 32 bits.
+// MaxOldSize is the size of the largest old image that can be indexed by its
+// suffixes, in bytes: positions in it are kept in 32 bits. Larger ones are
+// indexed by seeds alone, [Options] Best or not.
 const MaxOldSize = math.MaxInt32
+
+// ErrMemory is wrapped by [Make] when [Options] MaxMemory is not enough.
+var ErrMemory = errors.New("too little memory")
 
 // Options of [Make]. The zero value is what most callers want.
 type Options struct {
-	// Progress, if set, is called now and then, from the goroutine that
-	// called Make, with how much of the work is done. done never goes back
-	// and ends at total.
+	// Format of the patch: BSDIFF40, which is also meant by "", or Native.
+	Format Format
+	// Best looks for a smaller patch with several tunings, and with a
+	// suffix array as well as with seeds. It takes several times as long.
+	Best bool
+	// MaxMemory is what Make may take beside the two images, in bytes; 0 is
+	// no limit. See [Options.Memory].
+	MaxMemory int64
+	// Workers is how many goroutines share the work; 0 is one for each
+	// processor. The patch does not depend on it.
+	Workers int
+	// Progress, if set, is called now and then, from one goroutine at a
+	// time, with how much of the work is done. done never goes back and
+	// ends at total.
 	Progress func(done, total int64)
 }
 
+// suffixes says whether the old image is indexed by its suffixes as well.
+func (o Options) suffixes(oldSize int64) bool { return o.Best && oldSize > 0 && oldSize <= MaxOldSize }
+
+func (o Options) workers() int {
+	if o.Workers > 0 {
+		return o.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
+
+// What Make takes beside its index and the patch, in bytes.
+const (
+	workerMemory = 16 << 20
+	baseMemory   = 48 << 20
+)
+
+// Memory is what [Make] takes at most beside the two images, in bytes. Images
+// that have nothing in common take up to the size of the new one more, for a
+// patch that is as long.
+func (o Options) Memory(oldSize, newSize int64) int64 {
+	index := seedsMemory(oldSize)
+	if o.suffixes(oldSize) {
+		index = max(index, 4*oldSize+oldSize/8)
+	}
+	return index + newSize/2 + int64(o.workers())*workerMemory + baseMemory
+}
+
 // Make writes a patch that makes new out of old, in the format that the
-// classic bspatch applies. The same images always give the same patch. Both
-// may be empty; old has at most [MaxOldSize] bytes ([ErrTooLarge] otherwise).
+// classic bspatch applies, or in our own. The same images and options always
+// give the same patch. Both images may be empty, or larger than 4 GiB where
+// that is possible: they may well be files in memory (mmap).
 //
-// Beside the images it takes about five bytes for each byte of old, 12 MB, and
-// the patch itself. When ctx ends, Make returns its error within a second or
-// two for each 10 MB of old (sorting is not interrupted in its inner loops);
-// what was written to w by then is nothing.
+// When ctx ends, Make returns its error within a second or two for each 10 MB
+// of old (sorting is not interrupted in its inner loops); what was written to
+// w by then is nothing.
 func Make(ctx context.Context, w io.Writer, old, new []byte, o Options) error {
-	if int64(len(old)) > MaxOldSize {
-		return fmt.Errorf("%w: the old image has %d bytes and %d can be indexed", ErrTooLarge, len(old), MaxOldSize)
+	if o.Format != "" && o.Format != BSDIFF40 && o.Format != Native {
+		return fmt.Errorf("format %q cannot be written", o.Format)
 	}
-	// Sorting a byte of the old image takes about as long as covering one
-	// of the new.
-	total := int64(len(old)) + int64(len(new))
-	progress := func(done int64) {
-		if o.Progress != nil {
-			o.Progress(done, total)
-		}
+	if need := o.Memory(int64(len(old)), int64(len(new))); o.MaxMemory > 0 && need > o.MaxMemory {
+		return fmt.Errorf("%w: %d bytes are needed beside the images, and %d are allowed", ErrMemory, need, o.MaxMemory)
 	}
-	progress(0)
-	x := newIndex(old, func() bool { return ctx.Err() != nil })
-	if x == nil {
-		return ctx.Err()
+	m := &maker{old: old, new: new, Options: o}
+	m.plan()
+	m.step(0)
+	best, parts, err := m.best(ctx)
+	switch {
+	case err != nil:
+	case o.Format == Native:
+		parts, err = packNative(ctx, old, new, best, frameLimits{framePlain, frameOut}, o.workers(), m.step)
+	case parts == nil:
+		parts, err = packClassic(ctx, old, new, best, o.workers())
 	}
-	a := &aligner{index: x, new: new}
-	p := newPacker(old, new)
-	tick := func(at int) bool {
-		progress(int64(len(old)) + int64(at))
-		return ctx.Err() != nil
-	}
-	for c, ok := a.next(tick); ok; c, ok = a.next(tick) {
-		p.add(c)
-	}
-	if err := ctx.Err(); err != nil {
+	if err != nil {
 		return err
 	}
-	parts := p.finish()
-	progress(total)
+	m.finish()
 	for _, part := range parts {
 		if _, err := w.Write(part); err != nil {
 			return fmt.Errorf("writing the patch: %w", err)
@@ -66,73 +101,119 @@ func Make(ctx context.Context, w io.Writer, old, new []byte, o Options) error {
 	return nil
 }
 
-// packer turns covers into the sections of a patch.
-type packer struct {
-	old, new          []byte
-	ctrl, diff, extra *bzip
-	last              cover // not written yet: its seek depends on the next
-	begun             bool
-	buf               []byte
+// maker is one run of Make.
+type maker struct {
+	old, new []byte
+	Options
+	work   int64 // that there is in all
+	before int64 // work of the steps that are done
+	shown  int64
 }
 
-func newPacker(old, new []byte) *packer {
-	tmp := &sorter{}
-	return &packer{
-		old: old, new: new,
-		ctrl: newBzip(tmp), diff: newBzip(tmp), extra: newBzip(tmp),
-		buf: make([]byte, 32<<10),
+// trial is one way to find covers.
+type trial struct {
+	suffixes bool
+	tuning   tuning
+}
+
+func (m *maker) trials() []trial {
+	if !m.Best {
+		return []trial{{false, plain}}
 	}
+	ts := []trial{{false, plain}, {false, calm}}
+	if m.suffixes(int64(len(m.old))) {
+		ts = append(ts, trial{true, plain}, trial{true, classic})
+	}
+	return ts
 }
 
-// add takes the next cover. One without any bytes is left out: moving the old
-// position is done by the seek of the record before. At the very beginning
-// there is none, and one byte of the cover, sent as it is, makes it.
-func (p *packer) add(c cover) {
-	if c.diff+c.extra == 0 {
+// plan counts the work: a byte of an index, of a search, and of packing count
+// the same.
+func (m *maker) plan() {
+	n := int64(len(m.trials()))
+	indexes := int64(1)
+	if m.suffixes(int64(len(m.old))) {
+		indexes = 2
+	}
+	m.work = indexes*int64(len(m.old)) + (n+1)*int64(len(m.new))
+}
+
+// total is what progress is counted in: the bytes of both images.
+func (m *maker) total() int64 { return int64(len(m.old)) + int64(len(m.new)) }
+
+// step says how far the current step is.
+func (m *maker) step(done int) {
+	if m.Progress == nil {
 		return
 	}
-	if !p.begun && c.diff > 0 && c.oldPos > 0 {
-		p.last, p.begun = cover{extra: 1}, true
-		c = cover{newPos: 1, oldPos: c.oldPos + 1, diff: c.diff - 1, extra: c.extra}
-		if c.diff+c.extra == 0 {
-			return
-		}
+	at := int64(float64(m.before+int64(done)) / float64(max(m.work, 1)) * float64(m.total()))
+	if at > m.shown && at < m.total() || at == 0 {
+		m.shown = at
+		m.Progress(at, m.total())
 	}
-	if p.begun {
-		p.put(c.oldPos)
-	}
-	p.last, p.begun = c, true
 }
 
-// put writes the last cover, behind which the old position is to be nextOld.
-func (p *packer) put(nextOld int) {
-	c := p.last
-	raw := appendNumber(p.buf[:0], int64(c.diff))
-	raw = appendNumber(raw, int64(c.extra))
-	raw = appendNumber(raw, int64(nextOld-(c.oldPos+c.diff)))
-	p.ctrl.write(raw)
-	is, was := p.new[c.newPos:c.newPos+c.diff], p.old[c.oldPos:c.oldPos+c.diff]
-	for len(is) > 0 {
-		part := p.buf[:min(len(p.buf), len(is))]
-		for i := range part {
-			part[i] = is[i] - was[i]
-		}
-		p.diff.write(part)
-		is, was = is[len(part):], was[len(part):]
-	}
-	end := c.newPos + c.diff
-	p.extra.write(p.new[end : end+c.extra])
+func (m *maker) next(size int) {
+	m.step(size)
+	m.before += int64(size)
 }
 
-// finish gives the patch in pieces.
-func (p *packer) finish() [][]byte {
-	if p.begun {
-		p.put(p.last.oldPos + p.last.diff)
+func (m *maker) finish() {
+	if m.Progress != nil {
+		m.Progress(m.total(), m.total())
 	}
-	ctrl, diff, extra := p.ctrl.finish(), p.diff.finish(), p.extra.finish()
-	head := append(make([]byte, 0, bsdiffHeader), bsdiffMagic...)
-	for _, n := range []int{len(ctrl), len(diff), len(p.new)} {
-		head = appendNumber(head, int64(n))
+}
+
+// best gives the covers that pack best, and their classic patch when it was
+// made to find that out.
+func (m *maker) best(ctx context.Context) (found []cover, patch [][]byte, err error) {
+	var index matcher
+	trials := m.trials()
+	for i, t := range trials {
+		if i == 0 || t.suffixes != trials[i-1].suffixes {
+			index = nil // may be collected before the next one is made
+			if index = m.index(ctx, t.suffixes); index == nil {
+				return nil, nil, ctx.Err()
+			}
+			m.next(len(m.old))
+		}
+		cs, err := covers(ctx, index, t.tuning, m.old, m.new, m.workers(), m.step)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.next(len(m.new))
+		if len(trials) == 1 {
+			return cs, nil, nil
+		}
+		parts, err := packClassic(ctx, m.old, m.new, cs, m.workers())
+		if err != nil {
+			return nil, nil, err
+		}
+		if i == 0 || sizeOf(parts) < sizeOf(patch) {
+			found, patch = cs, parts
+		}
 	}
-	return [][]byte{head, ctrl, diff, extra}
+	return found, patch, nil
+}
+
+func (m *maker) index(ctx context.Context, suffixes bool) matcher {
+	stop := func() bool { return ctx.Err() != nil }
+	if suffixes {
+		if x := newIndex(m.old, stop); x != nil {
+			return x
+		}
+		return nil
+	}
+	if x := newSeeds(m.old, stop); x != nil {
+		return x
+	}
+	return nil
+}
+
+func sizeOf(parts [][]byte) int {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	return n
 }

@@ -10,7 +10,9 @@ import (
 // Reader gives the new image that a patch makes of an old one. It is not safe
 // for concurrent use. It owns nothing that needs closing.
 type Reader struct {
-	size  int64
+	size   int64
+	native *NativeReader // does it all, when there is one
+
 	ctrl  *control
 	diff  *bunzip
 	extra *bunzip
@@ -38,6 +40,8 @@ func MaxNewSize(n int64) Option {
 // byte was read. An old image of another size than the one the patch was made
 // from is often not noticed here: compare its digest before.
 //
+// All formats that [Detect] tells are taken.
+//
 // The header is read and checked at once. Everything else is found while
 // reading, and each error is final. Errors about the patch wrap [ErrFormat] or
 // [ErrTooLarge]; a [*ReadError] says that an input could not be read. A patch
@@ -50,12 +54,22 @@ func NewReader(old io.ReaderAt, oldSize int64, patch io.ReaderAt, patchSize int6
 	if oldSize < 0 {
 		return nil, fmt.Errorf("the size of the old image is given as %d bytes", oldSize)
 	}
+	switch detectAt(patch, patchSize) {
+	case Native:
+		n, err := NewNativeReader(old, oldSize, io.NewSectionReader(patch, 0, patchSize), opts...)
+		if err != nil {
+			return nil, err
+		}
+		return &Reader{size: n.Size(), native: n}, nil
+	case BSDIFF43:
+		return NewEndsleyReader(old, oldSize, io.NewSectionReader(patch, 0, patchSize), opts...)
+	}
 	h, err := readHeader(patch, patchSize)
 	if err != nil {
 		return nil, err
 	}
-	if h.newSize > lim.newSize {
-		return nil, fmt.Errorf("%w: the new image has %d bytes and %d are allowed", ErrTooLarge, h.newSize, lim.newSize)
+	if err := lim.check(h.newSize); err != nil {
+		return nil, err
 	}
 	tmp := new(unsorter)
 	ctrl := newBunzip(patch, bsdiffHeader, h.ctrl, tmp, "control section")
@@ -68,6 +82,37 @@ func NewReader(old io.ReaderAt, oldSize int64, patch io.ReaderAt, patchSize int6
 	}, nil
 }
 
+// detectAt is the format of the patch, or empty.
+func detectAt(patch io.ReaderAt, size int64) Format {
+	var head [MagicSize]byte
+	if size < MagicSize {
+		return ""
+	}
+	if _, err := readFull(patch, head[:], 0); err != nil {
+		return ""
+	}
+	f, _ := Detect(head[:])
+	return f
+}
+
+// check refuses a new image of n bytes that is too large.
+func (l *limits) check(n int64) error {
+	if n > l.newSize {
+		return fmt.Errorf("%w: the new image has %d bytes and %d are allowed", ErrTooLarge, n, l.newSize)
+	}
+	return nil
+}
+
+// CheckOld reads the old image and compares its digest with that in the patch;
+// [ErrOtherOld] when it is another. Only native patches have one: for others
+// it does nothing.
+func (r *Reader) CheckOld() error {
+	if r.native == nil {
+		return nil
+	}
+	return r.native.CheckOld()
+}
+
 // Size is the size of the new image in bytes, as the patch announces it. A
 // Reader that comes to io.EOF has given exactly that many.
 func (r *Reader) Size() int64 { return r.size }
@@ -76,6 +121,9 @@ func (r *Reader) Size() int64 { return r.size }
 // the patch ends. io.EOF means that the patch was sound to its last byte, and
 // comes only after all of the image, never together with bytes.
 func (r *Reader) Read(p []byte) (int, error) {
+	if r.native != nil {
+		return r.native.Read(p)
+	}
 	n := 0
 	for n < len(p) && r.err == nil {
 		k, err := r.step(p[n:])
@@ -161,40 +209,4 @@ func add(dst, src []byte) {
 	for i := range dst {
 		dst[i] += src[i]
 	}
-}
-
-// windowSize is the most that is read of the old image at a time, and
-// windowAhead the least: small records often lie close to each other, but
-// reading far ahead at every seek costs more than it saves (64 KiB took three
-// times the system time of 8 KiB).
-const (
-	windowSize  = 32 << 10
-	windowAhead = 8 << 10
-)
-
-// window is a piece of the old image in memory.
-type window struct {
-	src  io.ReaderAt
-	size int64
-	buf  []byte
-	off  int64 // of buf in src
-}
-
-// at gives n bytes at off. They are within the image, n is at most
-// windowSize, and run, at least n, says how many more will be wanted in a row.
-func (w *window) at(off int64, n int, run int64) ([]byte, error) {
-	if off < w.off || off+int64(n) > w.off+int64(len(w.buf)) {
-		if w.buf == nil {
-			w.buf = make([]byte, 0, min(windowSize, w.size))
-		}
-		want := min(max(run, windowAhead), windowSize, w.size-off)
-		got, err := readFull(w.src, w.buf[:want], off)
-		if err != nil {
-			w.buf = w.buf[:0]
-			return nil, &ReadError{From: FromOld, Off: off + int64(got), Err: err}
-		}
-		w.buf, w.off = w.buf[:want], off
-	}
-	from := off - w.off
-	return w.buf[from : from+int64(n)], nil
 }

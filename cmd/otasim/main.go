@@ -3,9 +3,9 @@
 // registers many devices at once.
 //
 // Results are on stdout and nothing else is; logs and errors are on stderr, errors
-// as one line that says what, why and what to do. Exit codes: 0 ok, 1 failure, 64
-// used wrongly, 75 the data directory is held by another process, 77 no permission,
-// 78 configuration.
+// as one line that says what, why and what to do. Exit codes: 0 ok, 1 failure, 3 a
+// load test is invalid, 64 used wrongly, 75 the data directory is held by another
+// process, 77 no permission, 78 configuration.
 package main
 
 import (
@@ -30,6 +30,7 @@ import (
 // Exit codes, as in docs/cli.md.
 const (
 	exitFailure    = 1
+	exitInvalid    = 3
 	exitUsage      = 64
 	exitBusy       = 75
 	exitPermission = 77
@@ -65,8 +66,8 @@ func newRootCommand() *cobra.Command {
 		Short: "The cloud that updates devices",
 		Long: `otasim runs a cloud for over-the-air updates, speaks its API, and registers devices.
 
-Exit codes: 0 ok, 1 failure, 64 used wrongly, 75 the data directory is held by
-another process, 77 no permission, 78 configuration.`,
+Exit codes: 0 ok, 1 failure, 3 a load test is invalid, 64 used wrongly, 75 the data
+directory is held by another process, 77 no permission, 78 configuration.`,
 		Example: `  otasim serve --data /var/lib/otasim --mqtt :1883 --http :8080 --access-key id:secret
   otasim cloud CreateProduct --endpoint http://127.0.0.1:8080 --access-key id:secret --ProductName lamp
   otasim key add --data /var/lib/otasim --account acme --role operator ci
@@ -84,7 +85,7 @@ another process, 77 no permission, 78 configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), newKeyCommand(), newVersionCommand(), man.NewCommand("otasim"))
+	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), newKeyCommand(), newMergeCommand(), newVersionCommand(), man.NewCommand("otasim"))
 	return root
 }
 
@@ -93,6 +94,8 @@ func exitCode(err error) int {
 	switch {
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitUsage
+	case errors.Is(err, errInvalid):
+		return exitInvalid
 	case errors.Is(err, platform.ErrBusy):
 		return exitBusy
 	case errors.Is(err, server.ErrConfig), errors.Is(err, store.ErrReadOnly), errors.Is(err, store.ErrVersion):

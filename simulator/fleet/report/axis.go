@@ -121,10 +121,8 @@ func tickTime(us float64) string {
 		return fmt.Sprintf("%.0f µs", us)
 	case us < 1e6:
 		return fmt.Sprintf("%.0f ms", us/1e3)
-	case us < 1e9:
-		return grouped(int64(us/1e6)) + " s"
 	}
-	return grouped(int64(us/1e6/3600)) + " h"
+	return grouped(int64(us/1e6)) + " s"
 }
 
 func tickNumber(v float64) string {

@@ -216,7 +216,7 @@ func (d *device) forget() error {
 		if m.kind != ota.TopicUpgrade || m.device != d.m.Device || err != nil {
 			return false
 		}
-		if i := d.moduleOf(n.Module); i >= 0 && d.versions[i] != n.Version && !slices.Contains(unsure, n.Module) {
+		if i := d.moduleOf(n.Module); i >= 0 && d.versions[i] != n.Version && d.b.Reports == "" && !slices.Contains(unsure, n.Module) {
 			unsure = append(unsure, n.Module)
 		}
 		d.f.rec.Add(report.NoticesPushed, 1)

@@ -51,6 +51,9 @@ func ParseTarget(raw string, conf *tls.Config) (Target, error) {
 // Addr is host:port.
 func (t Target) Addr() string { return t.addr }
 
+// Host is the broker's host.
+func (t Target) Host() string { return t.host }
+
 // Local reports whether the broker is on this machine's loopback.
 func (t Target) Local() bool { return loopback(t.host) }
 

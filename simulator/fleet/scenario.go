@@ -215,12 +215,25 @@ func (b *Behaviour) validate() error {
 			return fmt.Errorf("reports: %w", err)
 		}
 	}
+	if odd := *b; b.Subs > 0 {
+		odd.link()
+		odd.Subs = 0
+		if fmt.Sprint(odd) != fmt.Sprint(Behaviour{Client: b.Client}) {
+			return errors.New("a gateway has subs, a link and absences, and is otherwise good")
+		}
+	}
 	for _, m := range b.Modules {
 		if err := ota.CheckModule(m); err != nil || m == ota.DefaultModule {
 			return fmt.Errorf("module %.70q: give another name than default (%w)", m, err)
 		}
 	}
 	return b.validateClient()
+}
+
+// link takes away what says nothing about what a device does with an update.
+func (b *Behaviour) link() {
+	b.Name, b.Share, b.Latency, b.Bandwidth, b.Reboot, b.Percent, b.Storm = "", 0, 0, 0, 0, 0, false
+	b.OfflineAfter, b.OfflineFor, b.Wave = 0, 0, 0
 }
 
 // validateClient refuses what the real agent cannot be made to do.

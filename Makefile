@@ -9,9 +9,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help demo test build cross dist debs dist-test man conformance bench soak check fuzz clean lab lab-full
+.PHONY: help demo demo-fleet test build cross dist debs dist-test man conformance bench soak check fuzz clean lab lab-full
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
+	@echo 'make demo-fleet  a cloud and 2,000 devices, most of which do what they are told (FLEET=2000)'
 	@echo 'make test    all tests'
 	@echo 'make build   bin/otad, bin/otasim, bin/otapack'
 	@echo 'make cross   static binaries for every supported machine, in dist/'
@@ -37,6 +38,10 @@ demo: build
 		done; done
 	@$(BUILD) -o build/demo/demo ./cmd/demo
 	@build/demo/demo
+
+FLEET ?= 2000
+demo-fleet: build
+	@scripts/demo-fleet.sh $(FLEET)
 
 test:
 	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time swtpm:swtpm swtpm_setup:swtpm-tools fw_setenv:libubootenv-tool \

@@ -116,11 +116,11 @@ func TestAdvice(t *testing.T) {
 }
 
 func TestFleetNames(t *testing.T) {
-	f := fleet{product: "k", prefix: "d-", first: 8, count: 3}
+	f := registration{product: "k", prefix: "d-", first: 8, count: 3}
 	if got := f.name(0) + " " + f.name(2); got != "d-08 d-10" {
 		t.Error(got)
 	}
-	for _, bad := range []fleet{
+	for _, bad := range []registration{
 		{prefix: "d", first: 1, count: 1},
 		{product: "k", prefix: "d", first: 1, count: 0},
 		{product: "k", prefix: "d", first: 1, count: maxFleet + 1},
@@ -174,7 +174,7 @@ func (c *slowCloud) Call(_ context.Context, action string, params map[string]str
 }
 
 func TestFleetCreate(t *testing.T) {
-	f := fleet{product: "k", prefix: "d", first: 1, count: 1200}
+	f := registration{product: "k", prefix: "d", first: 1, count: 1200}
 	var out, progress bytes.Buffer
 	if err := f.create(context.Background(), &slowCloud{}, &out, &progress); err != nil {
 		t.Fatal(err)

@@ -41,14 +41,14 @@ func newDevicesCommand() *cobra.Command {
 	return cmd
 }
 
-// fleet is what devices create makes.
-type fleet struct {
+// registration is what devices create makes.
+type registration struct {
 	product, prefix string
 	first, count    int
 }
 
 func newDevicesCreateCommand() *cobra.Command {
-	var f fleet
+	var f registration
 	var endpoint, accessKey string
 	var timeout time.Duration
 	cmd := &cobra.Command{
@@ -91,7 +91,7 @@ with the real cloud. What is printed is registered, also when it fails half way.
 }
 
 // check says what is wrong before anything is registered.
-func (f *fleet) check() error {
+func (f *registration) check() error {
 	if f.product == "" {
 		return usagef("devices create: no product is given (give --product KEY)")
 	}
@@ -109,7 +109,7 @@ func (f *fleet) check() error {
 }
 
 // name gives the name of the i-th device, counted from 0.
-func (f *fleet) name(i int) string {
+func (f *registration) name(i int) string {
 	width := len(strconv.Itoa(f.first + f.count - 1))
 	return fmt.Sprintf("%s%0*d", f.prefix, width, f.first+i)
 }
@@ -120,7 +120,7 @@ type caller interface {
 }
 
 // create registers batch after batch, and prints each before the next.
-func (f *fleet) create(ctx context.Context, c caller, out, progress io.Writer) error {
+func (f *registration) create(ctx context.Context, c caller, out, progress io.Writer) error {
 	w := csv.NewWriter(out)
 	if err := w.Write([]string{"product_key", "device_name", "device_secret"}); err != nil {
 		return err
@@ -142,7 +142,7 @@ func (f *fleet) create(ctx context.Context, c caller, out, progress io.Writer) e
 
 // batch registers the devices from..to-1: names are handed in, made to devices, and
 // fetched with their secrets.
-func (f *fleet) batch(ctx context.Context, c caller, w *csv.Writer, from, to int) error {
+func (f *registration) batch(ctx context.Context, c caller, w *csv.Writer, from, to int) error {
 	params := map[string]string{"ProductKey": f.product}
 	for i := from; i < to; i++ {
 		params["DeviceName."+strconv.Itoa(i-from+1)] = f.name(i)
@@ -166,7 +166,7 @@ func (f *fleet) batch(ctx context.Context, c caller, w *csv.Writer, from, to int
 }
 
 // list prints the devices of an application.
-func (f *fleet) list(ctx context.Context, c caller, w *csv.Writer, apply string, want int) error {
+func (f *registration) list(ctx context.Context, c caller, w *csv.Writer, apply string, want int) error {
 	got := 0
 	for page := 1; got < want; page++ {
 		var answer struct {

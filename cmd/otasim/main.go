@@ -1,6 +1,6 @@
 // Command otasim is the cloud that updates devices, for real devices and for tests:
 // serve runs it, cloud calls any action of its API (or of the real one), devices
-// registers many devices at once.
+// registers many devices at once, fleet plays them.
 //
 // Results are on stdout and nothing else is; logs and errors are on stderr, errors
 // as one line that says what, why and what to do. Exit codes: 0 ok, 1 failure, 3 a
@@ -64,14 +64,15 @@ func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "otasim",
 		Short: "The cloud that updates devices",
-		Long: `otasim runs a cloud for over-the-air updates, speaks its API, and registers devices.
+		Long: `otasim runs a cloud for over-the-air updates, speaks its API, registers devices and plays them.
 
 Exit codes: 0 ok, 1 failure, 3 a load test is invalid, 64 used wrongly, 75 the data
 directory is held by another process, 77 no permission, 78 configuration.`,
 		Example: `  otasim serve --data /var/lib/otasim --mqtt :1883 --http :8080 --access-key id:secret
   otasim cloud CreateProduct --endpoint http://127.0.0.1:8080 --access-key id:secret --ProductName lamp
   otasim key add --data /var/lib/otasim --account acme --role operator ci
-  otasim devices create --endpoint http://127.0.0.1:8080 --access-key id:secret --product KEY --count 100 --prefix lamp-`,
+  otasim devices create --endpoint http://127.0.0.1:8080 --access-key id:secret --product KEY --count 100 --prefix lamp- > devices.csv
+  otasim fleet --mqtt mqtt://127.0.0.1:1883 --devices devices.csv --report out.html`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("unknown command %q (see otasim --help)", args[0])
@@ -85,7 +86,7 @@ directory is held by another process, 77 no permission, 78 configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newBackupCommand(), newKeyCommand(), newMergeCommand(), newVersionCommand(), man.NewCommand("otasim"))
+	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newFleetCommand(), newMergeCommand(), newBackupCommand(), newKeyCommand(), newVersionCommand(), man.NewCommand("otasim"))
 	return root
 }
 

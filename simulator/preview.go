@@ -111,3 +111,24 @@ func (c *Cloud) preview(cmd *CreateStaticJob, now Stamp) (Matches, error) {
 	}
 	return m, nil
 }
+
+// FindDevices looks devices of a product up. Result: []Device, those of Names that are
+// there, in their order.
+type FindDevices struct {
+	Product string
+	Names   []string
+}
+
+func (cmd FindDevices) apply(c *Cloud, _ Stamp) (any, error) {
+	p, err := c.product("Product", cmd.Product)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Device, 0, len(cmd.Names))
+	for _, name := range cmd.Names {
+		if d := p.devices[name]; d != nil {
+			out = append(out, d.Device)
+		}
+	}
+	return out, nil
+}

@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help demo demo-fleet test build cross dist debs dist-test man conformance bench soak check fuzz clean lab lab-full
+.PHONY: help assets demo demo-fleet test build cross dist debs dist-test man conformance bench soak check fuzz clean lab lab-full
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make demo-fleet  a cloud and 2,000 devices, most of which do what they are told (FLEET=2000)'
@@ -25,7 +25,15 @@ help:
 	@echo 'make lab     a real device in QEMU, updated and broken, the core (LAB="-run NAME", make lab-full for all of it)'
 	@echo 'make fuzz    every fuzz target for a while (FUZZTIME=30s)'
 
-build:
+# The console's charts and live previews are npm's, pinned in web/. Without npm, or without
+# a network, the console is built without them: its pages work all the same.
+NPM_FILES := htmx.org/dist/htmx.min.js uplot/dist/uPlot.iife.min.js uplot/dist/uPlot.min.css
+assets:
+	@if command -v npm >/dev/null && { test -d web/node_modules/uplot || npm --prefix web ci --ignore-scripts --no-audit --no-fund --loglevel=error; }; then \
+		for f in $(NPM_FILES); do cp web/node_modules/$$f simulator/server/console/npm/ || exit 1; done; \
+	else echo 'no npm: the console is built without charts'; fi
+
+build: assets
 	@mkdir -p bin
 	@for p in $(PROGRAMS); do $(BUILD) -ldflags '$(LDFLAGS)' -o bin/$$p ./cmd/$$p || exit 1; done
 
@@ -67,7 +75,7 @@ SMALL := -tags otad_small,nethttpomithttp2 $(foreach p,net/http net crypto/tls c
 SMALL_TARGETS := linux/arm/5 linux/arm/6 linux/arm/7 linux/mipsle
 FULL_TARGETS  := linux/arm64 linux/riscv64 linux/amd64
 SIM_TARGETS   := linux/amd64 linux/arm64 linux/arm/7 linux/riscv64
-cross:
+cross: assets
 	@mkdir -p dist
 	@set -e; \
 	one() { out=dist/$$1; p=$$2; set -- "$$3" $$(echo $$4 | tr / ' '); \

@@ -86,7 +86,7 @@ directory is held by another process, 77 no permission, 78 configuration.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v (see %s --help)", err, cmd.CommandPath())
 	})
-	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newFleetCommand(), newMergeCommand(), newBackupCommand(), newKeyCommand(), newVersionCommand(), man.NewCommand("otasim"))
+	root.AddCommand(newServeCommand(), newCloudCommand(), newDevicesCommand(), newFleetCommand(), newMergeCommand(), newBackupCommand(), newKeyCommand(), newUserCommand(), newVersionCommand(), man.NewCommand("otasim"))
 	return root
 }
 

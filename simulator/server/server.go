@@ -17,6 +17,7 @@ import (
 	"github.com/leapslot/ota/platform/durable"
 	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/server/broker"
+	"github.com/leapslot/ota/simulator/server/console"
 	"github.com/leapslot/ota/simulator/server/openapi"
 	"github.com/leapslot/ota/simulator/server/packages"
 	"github.com/leapslot/ota/simulator/server/store"
@@ -63,6 +64,7 @@ type Server struct {
 	sender  *sender
 	broker  *broker.Broker
 	api     *openapi.Server
+	console *console.Server
 	metrics *metrics
 	hook    *hook // nil: none
 	apps    *applications
@@ -126,6 +128,10 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	s.sender.broker, g.broker, g.blocks.broker, s.apps.broker = s.broker, s.broker, s.broker, s.broker
 	s.metrics.watch(s.broker)
 	s.api, err = openapi.New(openapi.Config{Keys: keys, PerKey: c.CallsPerKey, Engine: commands{s}, Lists: s.store, Uploads: s.files, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.console, err = s.newConsole(ctx, c, keys)
 	return err
 }
 
@@ -176,11 +182,13 @@ func (s *Server) Do(ctx context.Context, cmd simulator.Command) (any, error) {
 // Broker gives the broker, to serve connections of one's own making.
 func (s *Server) Broker() *broker.Broker { return s.broker }
 
-// Handler is the HTTP side: the API at /, package files at /p/, /metrics and /healthz.
+// Handler is the HTTP side: the API at /, package files at /p/, the console at /console/,
+// /metrics and /healthz.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", s.api)
 	mux.Handle("/p/", s.files)
+	mux.Handle(console.Root, s.console)
 	mux.Handle("/metrics", plain(s.metrics.handler()))
 	mux.Handle("/healthz", plain(http.HandlerFunc(s.healthz)))
 	return s.engine.clock.mark(mux)
@@ -247,6 +255,7 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
+	h.RegisterOnShutdown(s.console.Stop)
 	for _, l := range web {
 		running.Go(func() { stop(ignore(h.Serve(l), http.ErrServerClosed)) })
 	}

@@ -1,0 +1,320 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/leapslot/ota/simulator"
+	"github.com/leapslot/ota/simulator/server/store"
+)
+
+// jobRow is a batch as lists show it.
+type jobRow struct {
+	simulator.Job
+	PackageName, Version string
+	States               []state
+	Total, Done          int
+}
+
+func (v *visit) jobRows(jobs []simulator.Job) ([]jobRow, error) {
+	rows := make([]jobRow, len(jobs))
+	for i, j := range jobs {
+		c := j.Counts
+		rows[i] = jobRow{Job: j, States: statesOf(c), Total: c.Total(), Done: c.Total() - c.Active()}
+		p, err := look[simulator.Package](v, simulator.FindPackage{Package: j.Package})
+		if err != nil {
+			return nil, err
+		}
+		rows[i].PackageName, rows[i].Version = p.Name, p.Version
+	}
+	return rows, nil
+}
+
+func jobStatuses() []simulator.JobStatus {
+	return []simulator.JobStatus{simulator.JobPlanned, simulator.JobInProgress, simulator.JobCompleted, simulator.JobCanceled}
+}
+
+func (v *visit) batchesPage() error {
+	products, err := v.products()
+	if err != nil {
+		return err
+	}
+	q := v.r.URL.Query()
+	f := store.JobFilter{Account: v.account, Product: q.Get("product"), Status: simulator.JobStatus(q.Get("status"))}
+	at := v.paged()
+	jobs, total, err := v.Store.Jobs(v.r.Context(), f, at)
+	if err != nil {
+		return err
+	}
+	rows, err := v.jobRows(jobs)
+	if err != nil {
+		return err
+	}
+	return v.page("batches", "nav.batches", map[string]any{
+		"Rows": rows, "Pager": v.pager(at, total), "Products": products, "Product": f.Product, "Status": string(f.Status), "Statuses": jobStatuses(),
+	})
+}
+
+// taskRow is a task with why it is pending (P42).
+type taskRow struct {
+	simulator.Task
+	Cause simulator.Cause
+	Start simulator.Stamp // of its batch, where that is known
+	Kind  string          // of a failure
+}
+
+func (v *visit) taskRows(tasks []simulator.Task, start simulator.Stamp) ([]taskRow, error) {
+	causes, err := look[[]simulator.Cause](v, simulator.FindCauses{Tasks: tasks})
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]taskRow, len(tasks))
+	for i := range tasks {
+		rows[i] = taskRow{Task: tasks[i], Cause: causes[i], Start: start}
+		if tasks[i].Reason != "" {
+			rows[i].Kind = failureKind(tasks[i].Step, tasks[i].Reason)
+		}
+	}
+	return rows, nil
+}
+
+// failureKind sorts a failure: by the code that the device has reported, or by what the
+// cloud has found.
+func failureKind(step int, reason string) string {
+	switch {
+	case reason == simulator.ReasonTimeout:
+		return "timeout"
+	case reason == simulator.ReasonBusy:
+		return "busy"
+	case strings.HasPrefix(reason, "reported version "):
+		return "version"
+	case step < 0 && step >= -4:
+		return strconv.Itoa(step)
+	}
+	return "other"
+}
+
+// failureRow is what a number of tasks failed with, and the way to them.
+type failureRow struct {
+	store.Failure
+	Kind, URL string
+}
+
+// maxFailures is the most different reasons that a page lists.
+const maxFailures = 30
+
+func (v *visit) failures(j *simulator.Job) ([]failureRow, error) {
+	if j.Counts.Failed == 0 {
+		return nil, nil
+	}
+	list, err := v.Store.Failures(v.r.Context(), j.ID, maxFailures)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]failureRow, len(list))
+	for i, f := range list {
+		q := v.r.URL.Query()
+		for _, name := range []string{"page", "lang", "device"} {
+			q.Del(name)
+		}
+		q.Set("status", string(simulator.Failed))
+		q.Set("step", strconv.Itoa(f.Step))
+		q.Set("reason", f.Reason)
+		rows[i] = failureRow{f, failureKind(f.Step, f.Reason), v.r.URL.Path + "?" + q.Encode() + "#devices"}
+	}
+	return rows, nil
+}
+
+// taskFilter reads the filter of a batch's tasks from the URL.
+func (v *visit) taskFilter(job string) store.TaskFilter {
+	q := v.r.URL.Query()
+	f := store.TaskFilter{Job: job, Status: simulator.TaskStatus(q.Get("status"))}
+	if f.Status == simulator.Failed {
+		f.Reason = q.Get("reason")
+		if n, err := strconv.Atoi(q.Get("step")); err == nil {
+			f.Step = &n
+		}
+	}
+	if name := strings.TrimSpace(q.Get("device")); name != "" {
+		f.Devices = []string{name}
+	}
+	return f
+}
+
+func (v *visit) batch() (simulator.Job, error) {
+	return look[simulator.Job](v, simulator.FindJob{Job: v.r.PathValue("batch")})
+}
+
+// batchPage is a batch with its devices by state (P53).
+func (v *visit) batchPage() error {
+	j, err := v.batch()
+	if err != nil {
+		return err
+	}
+	p, err := look[simulator.Package](v, simulator.FindPackage{Package: j.Package})
+	if err != nil {
+		return err
+	}
+	at, f := v.paged(), v.taskFilter(j.ID)
+	tasks, total, err := v.Store.Tasks(v.r.Context(), f, at)
+	if err != nil {
+		return err
+	}
+	rows, err := v.taskRows(tasks, j.Start)
+	if err != nil {
+		return err
+	}
+	failures, err := v.failures(&j)
+	if err != nil {
+		return err
+	}
+	states := statesOf(j.Counts)
+	d := map[string]any{
+		"Job": &j, "Package": &p, "States": states, "Total": j.Counts.Total(), "Active": j.Counts.Active(), "Tasks": rows, "Pager": v.pager(at, total),
+		"Failures": failures, "Filter": f, "Device": strings.Join(f.Devices, ""), "Reason": f.Reason, "Rate": v.pushRate(&j),
+		"Scheduled": j.Status == simulator.JobPlanned, "Query": v.r.URL.RawQuery, "Over": j.Status.Over(),
+		"CanCancel": j.Counts.Active() > 0 || j.Watching,
+	}
+	if j.Group != "" {
+		if g, err := look[simulator.GroupDevices](v, simulator.FindGroup{Group: j.Group}); err == nil {
+			d["GroupName"] = g.Name
+		}
+	}
+	return v.pageTitled("batch", p.Name+" "+p.Version, d)
+}
+
+// pushRate is how many devices a minute were pushed to on average so far.
+func (v *visit) pushRate(j *simulator.Job) int {
+	begun := max(j.Created, j.Start)
+	until := simulator.At(v.Now())
+	if j.Ended != 0 {
+		until = j.Ended
+	}
+	const minute = 60_000
+	return int(int64(j.Pushed) * minute / max(int64(until-begun), minute))
+}
+
+func (v *visit) changeRate() error {
+	f, err := v.filled()
+	if err != nil {
+		return err
+	}
+	id := v.r.PathValue("batch")
+	cmd := simulator.UpdateJob{Job: id}
+	if n := f.number("MaximumPerMinute", 0); n != 0 {
+		cmd.MaximumPerMinute, cmd.Rate = &n, &simulator.VariableRate{}
+	}
+	if !f.ok() {
+		return trouble(http.StatusUnprocessableEntity, "form.number")
+	}
+	if _, err := change[simulator.Job](v, "UpdateOTAJob", "JobId="+id, cmd); err != nil {
+		return err
+	}
+	v.say("saved")
+	return v.to(link("batches", id))
+}
+
+func (v *visit) cancelPage() error {
+	j, err := v.batch()
+	if err != nil {
+		return err
+	}
+	return v.page("cancel", "cancel.title", map[string]any{
+		"Job": &j, "Form": v.blank("What", "default"), "Dynamic": j.Selection == simulator.Dynamic, "Scheduled": j.Status == simulator.JobPlanned, "States": statesOf(j.Counts),
+	})
+}
+
+// cancel is P54 and P55: by default what has not begun, the schedule's tasks or the
+// strategy; on request every unfinished task.
+func (v *visit) cancel() error {
+	f, err := v.filled()
+	if err != nil {
+		return err
+	}
+	j, err := v.batch()
+	if err != nil {
+		return err
+	}
+	what := f.text("What")
+	if !slices.Contains([]string{"default", "all"}, what) {
+		return trouble(http.StatusBadRequest, "error.form")
+	}
+	all := what == "all"
+	if j.Selection == simulator.Dynamic {
+		_, err = change[simulator.Job](v, "CancelOTAStrategyByJob", "JobId="+j.ID, simulator.CancelStrategyByJob{Job: j.ID, Tasks: all})
+	} else {
+		_, err = change[simulator.Job](v, "CancelOTATaskByJob", "JobId="+j.ID, simulator.CancelTasksByJob{
+			Job: j.ID, Scheduled: true, Queued: all, Notified: all, InProgress: all, Unconfirmed: all,
+		})
+	}
+	if err != nil {
+		return err
+	}
+	v.say("cancel.done")
+	return v.to(link("batches", j.ID))
+}
+
+// Bounds of what is done to many tasks: so many a command, and so many at once.
+const (
+	retryAtOnce = simulator.MaxTasks
+	maxRetry    = 10_000
+)
+
+// retry starts the failed tasks of a batch anew.
+func (v *visit) retry() error {
+	j, err := v.batch()
+	if err != nil {
+		return err
+	}
+	v.turn.Lock() // two that read the same failed tasks would start them twice
+	defer v.turn.Unlock()
+	n := 0
+	for n < maxRetry {
+		list, _, err := v.Store.Tasks(v.r.Context(), store.TaskFilter{Job: j.ID, Status: simulator.Failed}, store.Page{Number: 1, Size: retryAtOnce})
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			break
+		}
+		if _, err := change[[]simulator.Task](v, "ReupgradeOTATask", "JobId="+j.ID, simulator.ReupgradeTasks{Tasks: list}); err != nil {
+			if n > 0 {
+				break // some of them cannot: the page shows which are left
+			}
+			return err
+		}
+		n += len(list)
+	}
+	v.say("retry.done", "n", n)
+	return v.to(link("batches", j.ID))
+}
+
+// confirm lets the tasks go that wait for a user.
+func (v *visit) confirm() error {
+	j, err := v.batch()
+	if err != nil {
+		return err
+	}
+	n := 0
+	for n < maxRetry {
+		list, _, err := v.Store.Tasks(v.r.Context(), store.TaskFilter{Job: j.ID, Status: simulator.Unconfirmed}, store.Page{Number: 1, Size: retryAtOnce})
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			break
+		}
+		ids := make([]string, len(list))
+		for i := range list {
+			ids[i] = list[i].ID
+		}
+		if _, err := change[[]simulator.Task](v, "ConfirmOTATask", "JobId="+j.ID, simulator.ConfirmTasks{Tasks: ids}); err != nil {
+			return err
+		}
+		n += len(list)
+	}
+	v.say("confirm.done", "n", n)
+	return v.to(link("batches", j.ID))
+}

@@ -20,7 +20,10 @@ import (
 // this machine's network, so that the cloud is on its loopback too.
 
 func service() []scenario {
-	return []scenario{{name: "service", broken: "nothing: the Debian package under systemd", core: true, run: runService}}
+	return []scenario{
+		{name: "service", broken: "nothing: the Debian package under systemd", core: true, run: runService},
+		{name: "unit", broken: "nothing: what otad.service may do, in a guest with flash, watchdog and EFI variables", run: runUnit},
+	}
 }
 
 // debian is a running container.

@@ -125,7 +125,7 @@ func installed(ctx context.Context, d *debian) (up, reported string, err error) 
 		return "", "", err
 	}
 	// Type=notify: "enable --now" returns when the agent has said that it works.
-	for _, script := range []string{"otad config check", "systemctl enable --now otad", "systemctl is-active otad",
+	for _, script := range []string{"otad config check", "systemctl enable --now otad", "systemctl reload otad", "systemctl is-active otad",
 		"systemctl is-enabled otad-mark-good", "systemctl start boot-complete.target", "systemctl is-active otad-mark-good boot-complete.target"} {
 		if _, err := d.do(ctx, script); err != nil {
 			return "", "", err

@@ -112,8 +112,9 @@ func (r *NativeReader) CheckOld() error {
 	return nil
 }
 
-// Read gives the next bytes of the new image; it fills p unless the image or
-// the patch ends. io.EOF means that the patch was sound to its last byte and
+// Read gives the next bytes of the new image; it fills p unless a frame, the image or
+// the patch ends, so that a caller who looks at [NativeReader.Checkpoint] after each
+// Read sees every one of them. io.EOF means that the patch was sound to its last byte and
 // that the image has the digest the patch says.
 func (r *NativeReader) Read(p []byte) (int, error) {
 	n := 0
@@ -130,6 +131,7 @@ func (r *NativeReader) Read(p []byte) (int, error) {
 		if r.frame.left == 0 && err == nil {
 			r.number++
 			r.err = r.keep()
+			break
 		}
 	}
 	if n > 0 || len(p) == 0 {

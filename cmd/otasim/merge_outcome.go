@@ -22,7 +22,7 @@ var (
 const outcomeHelp = `--threshold may be given several times. It is what is looked at, one of < <= > >= =, and the
 limit: connect.p99<500ms (or p50, p90, p99.9, max, mean of any measure of the table, with _ for
 spaces), download_speed.p50>=1.5MB/s, success>=99.9% (or -1 to -4, timeout, never_answered, as
-a share or a number of devices), disconnects<=10 (any counter), push_rate<=1000 (the most
+a share or a number of devices), disconnects<=10 (any counter), push_rate<=1000 (the most new
 notices pushed within 60 seconds). What was not measured keeps no threshold.
 
 Exit codes: 0 all kept, 1 a threshold is broken or a behaviour did not end as the scenario

@@ -132,9 +132,17 @@ func (d *dashboard) look(now time.Time) frame {
 	}
 	first := d.past[0]
 	if ended, wall := this.ended-first.ended, now.Sub(first.at); ended > 0 && f.devices > 0 {
-		f.eta = time.Duration(float64(max(f.devices-this.ended, 0)) / float64(ended) * float64(wall))
+		f.eta = time.Duration(float64(max(f.devices-this.ended-f.never(), 0)) / float64(ended) * float64(wall))
 	}
 	return f
+}
+
+// never is how many devices are not expected to end by themselves.
+func (f frame) never() (n int64) {
+	for o := NeverAnswered; o < outcomes; o++ {
+		n += max(f.total.Expected[o]-f.total.Seen[o], 0)
+	}
+	return n
 }
 
 // line is the frame where there is no terminal.

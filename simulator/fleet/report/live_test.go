@@ -86,7 +86,8 @@ func TestShowLive(t *testing.T) {
 // TestETA: at a steady pace it is right.
 func TestETA(t *testing.T) {
 	r := New(start)
-	r.Devices(100)
+	r.Devices(105)
+	r.Behaviour("silent").Expect(NeverAnswered, 5) // these are not waited for
 	d := dashboard{r: r}
 	b := r.Behaviour("good")
 	for i := range 40 {

@@ -182,7 +182,7 @@ func (r *Result) tiles() []tile {
 	}
 	if r.Counters[NoticesPushed] > 0 {
 		most := r.PushedPerMinute()
-		v := tile{Label: "push rate", Value: grouped(most) + "/min", About: "at most in any 60 s"}
+		v := tile{Label: "push rate", Value: grouped(most) + "/min", About: "new notices, at most in any 60 s"}
 		if r.PushLimit > 0 {
 			v.About += ", the limit is " + figure(r.PushLimit)
 			// Arrivals jitter, and seconds are counted whole: a hundredth says nothing.

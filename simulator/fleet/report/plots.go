@@ -204,25 +204,12 @@ func (r *Result) plotBytes(t times) plot {
 }
 
 func (r *Result) plotPush(t times) plot {
-	p := t.plot("push", "Push rate", "Notices that came by themselves: in the last 60 seconds, which the limit is about, and as they came, on a minute.")
-	step, all := max(r.series.step, 1), r.series.counters[NoticesPushed]
-	width := max(60/step, 1)
-	window := make([]int64, len(all))
-	var sum int64
-	for i, n := range all {
-		sum += n
-		if i >= width {
-			sum -= all[i-width]
-		}
-		window[i] = sum
-	}
-	now := r.rate(t, NoticesPushed)
-	for i := range now {
-		now[i] *= 60
-	}
+	p := t.plot("push", "Push rate", "New notices that came by themselves: in the last 60 seconds, which the limit is about, and as they came, on a minute. Those that were sent again are not here.")
+	step := float64(max(r.series.step, 1))
+	now := points(t, r.series.pushed(), func(all []int64) float64 { return sumOf(all) / step / float64(len(all)) * 60 })
 	p.lines = []line{
 		{label: "as they came", class: "c4 thin", values: now},
-		{label: "in the last 60 s", class: "c1", values: points(t, window, mostOf[int64]), area: true},
+		{label: "in the last 60 s", class: "c1", values: points(t, r.series.window(), mostOf[int64]), area: true},
 	}
 	p.limit = r.PushLimit
 	p.value = func(v float64) string { return figure(v) + "/min" }

@@ -107,7 +107,6 @@ func (r *Recorder) now() glance {
 	for _, b := range r.behaviours {
 		g.outcomes = append(g.outcomes, b.outcomes())
 	}
-	all, width := r.series.counters[NoticesPushed], max(60/r.series.step, 1)
-	g.pushed = int64(sumOf(all[max(len(all)-width, 0):]))
+	g.pushed = r.series.lastMinute()
 	return g
 }

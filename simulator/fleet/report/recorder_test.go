@@ -61,3 +61,20 @@ func TestSeries(t *testing.T) {
 		t.Errorf("connects over time are %v", c)
 	}
 }
+
+// TestPushRateIsOfNewNotices: what is sent again when a device signs in is not
+// what the limit is about.
+func TestPushRateIsOfNewNotices(t *testing.T) {
+	r := New(start)
+	for second := range 90 {
+		r.Add(NoticesPushed, 3)
+		r.Add(DuplicateNotices, 2)
+		r.Tick(start.Add(time.Duration(second+1)*time.Second), Sample{})
+	}
+	if n := r.Result(start.Add(90 * time.Second)).PushedPerMinute(); n != 60 {
+		t.Errorf("%d in any minute, not 60", n)
+	}
+	if n := r.now().pushed; n != 60 {
+		t.Errorf("%d in the last minute, not 60", n)
+	}
+}

@@ -98,19 +98,43 @@ func (r *Result) Rate(c Counter) float64 {
 }
 
 // PushedPerMinute is the largest number of notices pushed within any 60 seconds,
-// counted in whole seconds.
+// counted in whole seconds. Those that a device had already are left out: a cloud
+// sends them whenever a device signs in, and its push rate is not about them.
 func (r *Result) PushedPerMinute() int64 {
-	all, step := r.series.counters[NoticesPushed], max(r.series.step, 1)
-	width := max(60/step, 1)
-	var sum, most int64
+	return slices.Max(append(r.series.window(), 0))
+}
+
+// pushed are the notices that came by themselves and were new, in each bucket.
+func (s *series) pushed() []int64 {
+	all := slices.Clone(s.counters[NoticesPushed])
+	for i := range all {
+		all[i] = max(all[i]-s.counters[DuplicateNotices][i], 0)
+	}
+	return all
+}
+
+// lastMinute is how many were pushed in the last 60 seconds.
+func (s *series) lastMinute() (n int64) {
+	pushed, again := s.counters[NoticesPushed], s.counters[DuplicateNotices]
+	for i := max(len(pushed)-max(60/s.step, 1), 0); i < len(pushed); i++ {
+		n += max(pushed[i]-again[i], 0)
+	}
+	return n
+}
+
+// window is for each bucket how many were pushed in the 60 seconds up to its end.
+func (s *series) window() []int64 {
+	all, width := s.pushed(), max(60/max(s.step, 1), 1)
+	out := make([]int64, len(all))
+	var sum int64
 	for i, n := range all {
 		sum += n
 		if i >= width {
 			sum -= all[i-width]
 		}
-		most = max(most, sum)
+		out[i] = sum
 	}
-	return most
+	return out
 }
 
 // Result gives all that was recorded up to now.

@@ -135,7 +135,7 @@ func (r *Result) facts() []fact {
 		case BytesWasted:
 			value = fmt.Sprintf("%s (%.2f %%)", amount(n), 100*float64(n)/float64(max(r.Counters[Bytes], 1)))
 		case NoticesPushed:
-			value = fmt.Sprintf("%s, at most %s in any 60 s%s", grouped(n), grouped(r.PushedPerMinute()), r.limitText())
+			value = fmt.Sprintf("%s, at most %s new ones in any 60 s%s", grouped(n), grouped(r.PushedPerMinute()), r.limitText())
 		}
 		all = append(all, fact{c.Label(), value, counterNames[c].about})
 	}

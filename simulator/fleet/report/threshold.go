@@ -36,7 +36,7 @@ var thresholdFigures = map[string]float64{"p50": 50, "p90": 90, "p99": 99, "p99.
 //	download_speed.p50                   with MB/s: download_speed.p50>=1.5MB/s
 //	success, -1 ... -4, timeout, ...     an outcome, with a number of devices or their share: success>=99.9%
 //	disconnects, busy, retries, ...      a counter, with a number
-//	push_rate                            the most notices pushed in any 60 s
+//	push_rate                            the most new notices pushed in any 60 s
 func ParseThreshold(text string) (Threshold, error) {
 	t := Threshold{text: strings.TrimSpace(text), measure: -1}
 	if len(text) > maxThreshold {

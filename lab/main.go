@@ -113,8 +113,9 @@ func run(ctx context.Context, l *lab, chosen []scenario, out string) (err error)
 			fmt.Printf("%-22s up: %s; reported: %s [%.0f s]\n", "", rows[i].up, rows[i].reported, rows[i].seconds)
 		}
 		t = append(t, rows...)
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		if ctx.Err() != nil { // what was done is worth a row, the scenario that was interrupted is not
+			t = t[:len(t)-len(rows)]
+			break
 		}
 	}
 	t.print(os.Stdout)
@@ -122,6 +123,9 @@ func run(ctx context.Context, l *lab, chosen []scenario, out string) (err error)
 		if err := t.write(out); err != nil {
 			return err
 		}
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	if n := t.failures(); n > 0 {
 		return fmt.Errorf("%d of %d rows are not as they should be", n, len(t))

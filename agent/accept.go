@@ -62,13 +62,29 @@ func (a *Agent) room(ctx context.Context, u *Update) error {
 		}
 		return nil
 	}
+	if _, known := a.source(u); !known {
+		return nil // a native patch names its source, another one is refused when it is seen to be none
+	}
+	return a.checkSource(ctx, u)
+}
+
+// mayBeSpooled refuses a patch in the classic format that there is no room for, or whose
+// source is not known.
+func (a *Agent) mayBeSpooled(u *Update) error {
 	if free, err := a.cfg.Spool.Free(); err == nil {
 		have, _ := a.cfg.Spool.Size()
 		if need := u.Notice.Files[0].Size - have; need > free {
 			return fmt.Errorf("the patch needs %d bytes more in the state directory, free are %d", need, free)
 		}
 	}
-	return a.checkSource(ctx, u)
+	if _, known := a.source(u); !known && !a.cfg.PatchUnknownSource {
+		return a.unknownSource()
+	}
+	return nil
+}
+
+func (a *Agent) unknownSource() error {
+	return fmt.Errorf("the digest of the running image in slot %s was never recorded, so a patch onto it is refused: run otad doctor --record-slot, or send the full package", a.running.Name())
 }
 
 // checkSource compares the running slot with the digest that is signed for the
@@ -79,7 +95,7 @@ func (a *Agent) checkSource(ctx context.Context, u *Update) error {
 		if a.cfg.PatchUnknownSource {
 			return nil
 		}
-		return fmt.Errorf("the digest of the running image in slot %s was never recorded, so a patch onto it is refused: run otad doctor --record-slot, or send the full package", a.running.Name())
+		return a.unknownSource()
 	}
 	got, err := digestOf(ctx, a.running, im.Size)
 	if err != nil {

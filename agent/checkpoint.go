@@ -53,8 +53,15 @@ func (p *pull) checkpoint() error {
 
 func (p *pull) mark(in int64) (m mark, err error) {
 	m.In, m.Out = in, p.out
-	if err = p.pkg.save(&m); err != nil || p.u.Notice.IsDiff {
+	if err = p.pkg.save(&m); err != nil {
 		return m, err
+	}
+	if n, ok := p.reader.(*nativePatch); ok {
+		c := n.Checkpoint()
+		m.Delta = &c
+	}
+	if p.u.Notice.IsDiff {
+		return m, nil
 	}
 	h := p.image
 	if h == nil {

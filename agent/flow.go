@@ -16,7 +16,7 @@ const (
 	Accept Stage = "accept" // is it for a module of ours, and not tried too often?
 	Trust  Stage = "trust"  // is what was announced signed as the policy wants it?
 	Room   Stage = "room"   // does it fit, and is the source of a patch what it should be?
-	Fetch  Stage = "fetch"  // a full image streams into the spare slot, a patch into the spool
+	Fetch  Stage = "fetch"  // a full image or a native patch streams into the spare slot, a classic patch into the spool
 	Verify Stage = "verify" // the digest of the whole package
 	Write  Stage = "write"  // a patch is applied; the slot is synced and read back
 	Switch Stage = "switch" // the boot loader is told to try the spare slot

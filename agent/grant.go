@@ -138,11 +138,15 @@ func equalHex(want, got string) error {
 }
 
 // source is the image that a patch is made for: the one that the manifest names,
-// else the one that the record says the running slot holds.
+// else the one that the record says the running slot holds, else the one that a native
+// patch named and that was found there.
 func (a *Agent) source(u *Update) (im Image, known bool) {
 	im, known = a.rec.Images[a.running.Name()]
 	if g := u.Grant; g.Manifest && g.SourceSHA256 != "" && g.SourceSize > 0 {
 		return Image{Size: g.SourceSize, SHA256: g.SourceSHA256}, true
+	}
+	if !known && u.Source != nil {
+		return *u.Source, true
 	}
 	return im, known
 }

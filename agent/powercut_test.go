@@ -38,6 +38,13 @@ func stories() []story {
 		{"diff good", edited("NEW"), patchOf, true, false, true, "[1.0.0 100 2.0.0]", nil},
 		{"diff tampered", edited("NEW"), patchOf, true, true, false, "[1.0.0 -3]", nil},
 		{"diff sick", edited("SICK"), patchOf, true, false, false, "[1.0.0 -1 1.0.0]", nil},
+		{"native good", edited("NEW"), nativeOf, true, false, true, "[1.0.0 100 2.0.0]", nil},
+		{"native of several frames", image(2, "NEW"), nativeOf, true, false, true, "[1.0.0 100 2.0.0]", nil},
+		{"native tampered", image(2, "NEW"), nativeOf, true, true, false, "[1.0.0 -3]", nil},
+		{"native sick", edited("SICK"), nativeOf, true, false, false, "[1.0.0 -1 1.0.0]", nil},
+		{"native manifest", edited("NEW"), nativeOf, true, false, true, "[1.0.0 100 2.0.0]", func(*verify.Grant) {}},
+		{"native manifest of another image", edited("NEW"), nativeOf, true, false, false, "[1.0.0 -3]", other},
+		{"bundle native good", image(2, "NEW"), nativeOf, true, false, true, "[1.0.0 100 2.0.0]", func(*verify.Grant) {}},
 		{"gzip good", image(2, "NEW"), gzipOf, false, false, true, "[1.0.0 100 2.0.0]", nil},
 		{"mqtt good", image(2, "NEW"), full, false, false, true, "[1.0.0 100 2.0.0]", nil},
 		{"manifest good", image(2, "NEW"), full, false, false, true, "[1.0.0 100 2.0.0]", func(*verify.Grant) {}},
@@ -63,6 +70,14 @@ func edited(mark string) []byte {
 func patchOf(old, new []byte) []byte {
 	var b bytes.Buffer
 	if err := diff.Make(context.Background(), &b, old, new, diff.Options{}); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+func nativeOf(old, new []byte) []byte {
+	var b bytes.Buffer
+	if err := diff.Make(context.Background(), &b, old, new, diff.Options{Format: diff.Native}); err != nil {
 		panic(err)
 	}
 	return b.Bytes()

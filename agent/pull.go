@@ -49,7 +49,7 @@ func (a *Agent) fetch(ctx context.Context, u *Update) error {
 	}
 }
 
-func (u *Update) startOver() { u.Mark, u.Kind, u.Validator = mark{}, "", "" }
+func (u *Update) startOver() { u.Mark, u.Kind, u.Validator, u.Source = mark{}, "", "", nil }
 
 // sink is where a package goes: a slot, or the spool.
 type sink interface {
@@ -66,7 +66,8 @@ type pull struct {
 
 	body   body
 	source *source
-	reader *unpack.Reader
+	rest   io.Reader // source, and before it what was read of it to find out what it is
+	reader opened
 	pkg    *digests  // of the package, fed by reader
 	image  hash.Hash // of the image; nil when those are the same bytes and the same digest, or none is wanted
 	out    int64
@@ -77,12 +78,6 @@ type pull struct {
 
 func (a *Agent) pullOnce(ctx context.Context, u *Update) error {
 	p := &pull{a: a, u: u, due: time.Now().Add(checkpointTime)}
-	done, err := p.openSink()
-	if err != nil {
-		u.Broken = err.Error()
-		return nil
-	}
-	defer done()
 	if err := p.openDigests(); err != nil {
 		a.cfg.Log.Warn("starting over: the saved digest cannot be taken up again", "err", err)
 		u.startOver()
@@ -94,8 +89,20 @@ func (a *Agent) pullOnce(ctx context.Context, u *Update) error {
 		return err
 	}
 	defer p.body.Close()
+	if err := p.sniff(); err != nil {
+		return err
+	}
+	done, err := p.openSink()
+	if err != nil {
+		u.Broken = err.Error()
+		return nil
+	}
+	defer done()
 	if err := p.openReader(); err != nil {
 		return p.broke(ctx, err)
+	}
+	if n, ok := p.reader.(*nativePatch); ok {
+		defer n.old.Close()
 	}
 	return p.run(ctx)
 }
@@ -103,9 +110,9 @@ func (a *Agent) pullOnce(ctx context.Context, u *Update) error {
 // openSink opens where the package goes. Only the agent writes there, so that
 // done, which closes it, has nothing left to say.
 func (p *pull) openSink() (done func(), err error) {
-	if p.u.Notice.IsDiff {
+	if p.u.Notice.IsDiff && !p.u.native() {
 		p.sink, p.limit = p.a.cfg.Spool, p.u.Notice.Files[0].Size
-		return func() {}, nil
+		return func() {}, p.a.mayBeSpooled(p.u)
 	}
 	slot := p.a.spare
 	size, err := slot.Size()
@@ -169,22 +176,30 @@ func (p *pull) mayHaveSpool() bool {
 
 func (p *pull) openReader() (err error) {
 	u := p.u
+	var reader *unpack.Reader
 	switch {
+	case u.native():
+		n, err := p.openNative()
+		if err == nil {
+			p.reader, p.image = n, nil // the patch says what its digest is, and the reader compares it
+		}
+		return err
 	case u.Notice.IsDiff:
-		p.reader, err = unpack.Continue(unpack.Raw, p.source, p.pkg, p.limit, u.Mark.In, u.Mark.Out)
+		reader, err = unpack.Continue(unpack.Raw, p.rest, p.pkg, p.limit, u.Mark.In, u.Mark.Out)
 	case u.Mark.In == 0:
-		p.reader, err = unpack.Open(p.source, p.pkg, p.limit)
+		reader, err = unpack.Open(p.rest, p.pkg, p.limit)
 	default:
 		kind, kerr := unpack.ParseKind(u.Kind)
 		if kerr != nil {
 			return kerr
 		}
-		p.reader, err = unpack.Continue(kind, p.source, p.pkg, p.limit, u.Mark.In, u.Mark.Out)
+		reader, err = unpack.Continue(kind, p.rest, p.pkg, p.limit, u.Mark.In, u.Mark.Out)
 	}
 	if err != nil {
 		return err
 	}
-	kind := p.reader.Kind()
+	p.reader = reader
+	kind := reader.Kind()
 	if kind == unpack.Raw {
 		if size := u.Notice.Files[0].Size; size > p.limit {
 			return fmt.Errorf("the image has %d bytes, slot %s takes %d", size, u.Target, p.limit)
@@ -262,6 +277,9 @@ func (p *pull) broke(ctx context.Context, err error) error {
 		return p.source.err
 	}
 	p.u.Broken = err.Error()
+	if n, ok := p.reader.(*nativePatch); ok {
+		p.u.Broken = n.explain(err).Error()
+	}
 	if p.reader == nil {
 		return nil
 	}
@@ -283,6 +301,9 @@ func (p *pull) finish() error {
 		return nil
 	}
 	p.u.Digest, p.u.SHA256 = p.pkg.sums()
+	if n, ok := p.reader.(*nativePatch); ok {
+		p.u.Image = Image{Size: p.out, SHA256: fmt.Sprintf("%x", n.Info().NewSHA256), Version: p.u.Notice.Version}
+	}
 	if !p.u.Notice.IsDiff {
 		p.u.Image = Image{Size: p.out, SHA256: p.u.Digest, Version: p.u.Notice.Version}
 		if p.image != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/diff"
 	"github.com/leapslot/ota/platform/durable"
 )
 
@@ -89,7 +90,8 @@ type Update struct {
 	Grant *grant `json:"grant,omitempty"` // what is signed of the package, known after Trust
 
 	Mark      mark   `json:"mark"`
-	Kind      string `json:"kind,omitempty"`      // of the package, as unpack names it; "" until its first bytes were seen
+	Kind      string `json:"kind,omitempty"`      // of the package, as unpack names it, or nativeKind; "" until its first bytes were seen
+	Source    *Image `json:"source,omitempty"`    // of a native patch whose source nobody else knows: what the patch said, and what was found
 	Validator string `json:"validator,omitempty"` // the ETag or date of what is being fetched
 	Digest    string `json:"digest,omitempty"`    // of the package, once it has come whole
 	SHA256    string `json:"sha256,omitempty"`    // of the same, when a manifest wants it and Digest is MD5
@@ -125,7 +127,9 @@ type mark struct {
 	Package []byte `json:"package,omitempty"` // state of the package's digest at In
 	Signed  []byte `json:"signed,omitempty"`  // state of its SHA-256 there, when a manifest wants one more
 	Image   []byte `json:"image,omitempty"`   // state of the image's digest at Out
-	Spooled int64  `json:"spooled,omitempty"` // the spool safely holds the package from In to here
+	// Delta is where a native patch goes on, its image's digest included.
+	Delta   *diff.Checkpoint `json:"delta,omitempty"`
+	Spooled int64            `json:"spooled,omitempty"` // the spool safely holds the package from In to here
 }
 
 // Store keeps the record. Save is durable and all or nothing. durable.Pair is

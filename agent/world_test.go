@@ -379,7 +379,7 @@ func (c *cloud) hear(kind ota.TopicKind, payload []byte) {
 			panic(err)
 		}
 		c.log = append(c.log, m.Version)
-		c.ended = c.ended || m.Version == newVersion
+		c.ended = c.ended || m.Version == c.w.notice.Version
 	case ota.TopicGet:
 		get, err := ota.DecodeGet(payload)
 		if err != nil {

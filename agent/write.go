@@ -27,7 +27,7 @@ func (a *Agent) verify(_ context.Context, u *Update) error {
 	if err := verify.Equal(u.Notice.Files[0].Sign, sum); err != nil {
 		return fmt.Errorf("the package is not the announced one: %w", err)
 	}
-	if err := u.packageAsSigned(); err != nil || u.Notice.IsDiff || u.Broken != "" {
+	if err := u.packageAsSigned(); err != nil || u.Notice.IsDiff && !u.native() || u.Broken != "" {
 		return err
 	}
 	return u.imageAsSigned()
@@ -41,6 +41,10 @@ func (a *Agent) write(ctx context.Context, u *Update) error {
 		return errors.New(u.Broken)
 	case u.Digest == "":
 		return errors.New("the package has not come whole")
+	case u.native(): // it is in the slot; nobody changed the source while it was read (S9, T6)
+		if err := a.checkSource(ctx, u); err != nil {
+			return err
+		}
 	case u.Notice.IsDiff:
 		if err := a.patch(ctx, u); err != nil {
 			return err

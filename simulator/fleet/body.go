@@ -61,7 +61,7 @@ func (d *device) pour(u *update, conn net.Conn, body io.Reader) error {
 	if rate > 0 {
 		part = int(min(max(rate/10, 256), chunk))
 	}
-	leave := d.nextLeave(time.Now())
+	leave := d.nextLeave()
 	size := u.notice.Files[0].Size
 	for {
 		_ = conn.SetReadDeadline(time.Now().Add(fetchIdle))
@@ -83,7 +83,7 @@ func (d *device) pour(u *update, conn net.Conn, body io.Reader) error {
 			return io.ErrUnexpectedEOF
 		case err != nil:
 			return err
-		case !leave.IsZero() && time.Now().After(leave):
+		case leave > 0 && time.Since(d.f.began) > leave:
 			return errLeave
 		}
 	}

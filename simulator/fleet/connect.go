@@ -12,27 +12,50 @@ import (
 	"github.com/leapslot/ota/simulator/fleet/report"
 )
 
-// run plays the device from the moment it was due until ctx ends.
+// run plays the device from the moment it was due until it is connected and waits, which
+// it does in a goroutine of its own: see watch.
 func (d *device) run(ctx context.Context, due time.Time) {
 	for ctx.Err() == nil {
-		err := d.connect(ctx, due)
+		err := d.open(ctx, due)
 		if err == nil {
-			began := time.Now()
-			err = d.session(ctx)
-			d.hangUp(err)
-			if time.Since(began) > stable {
-				d.tries = 0
-			}
-		}
-		if ctx.Err() != nil {
+			d.f.playing.Add(1)
+			go d.watch(ctx)
 			return
 		}
-		pause := d.pause(err)
-		due = time.Now().Add(pause)
-		if !sleep(ctx, pause) {
-			return
-		}
+		due = d.away(ctx, err)
 	}
+}
+
+// watch waits for the cloud once, and does what comes. Work has a stack that has grown,
+// and Go does not make one small again: so the next wait is a new goroutine's, which
+// starts with the smallest stack there is, and this one ends. A device is one goroutine at
+// any time, with next to nothing on its stack: that is what makes it small.
+func (d *device) watch(ctx context.Context) {
+	defer d.f.playing.Done()
+	err := d.step(ctx, d.wait())
+	if err == nil {
+		d.f.playing.Add(1)
+		go d.watch(ctx)
+		return
+	}
+	d.run(ctx, d.away(ctx, err))
+}
+
+// away ends a connection, waits, and gives the time when the next one is due.
+func (d *device) away(ctx context.Context, why error) time.Time {
+	if d.conn != nil {
+		if time.Since(d.f.began)-d.since > stable {
+			d.tries = 0
+		}
+		d.hangUp(why)
+	}
+	if ctx.Err() != nil {
+		return time.Time{}
+	}
+	pause := d.pause(why)
+	due := time.Now().Add(pause)
+	sleep(ctx, pause)
+	return due
 }
 
 // sleep waits, and says whether ctx still goes on.
@@ -127,7 +150,7 @@ func (d *device) connect(ctx context.Context, due time.Time) error {
 func (d *device) dial(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, wireTimeout)
 	defer cancel()
-	conn, tcp, err := d.f.target.open(ctx, d.f.dialer(d))
+	conn, tcp, err := d.f.target.open(ctx, d.f.dial(d))
 	if err != nil {
 		return err
 	}
@@ -190,11 +213,15 @@ func (d *device) hangUp(why error) {
 	d.letGo()
 }
 
-func (f *Fleet) dialer(d *device) *net.Dialer {
-	if len(f.sources) == 0 {
-		return dialer(netip.Addr{}, wireTimeout)
+// dial is how a device makes connections on this machine.
+func (f *Fleet) dial(d *device) dialFunc {
+	switch {
+	case f.cfg.Dial != nil:
+		return f.cfg.Dial
+	case len(f.sources) == 0:
+		return dialer(netip.Addr{}, wireTimeout).DialContext
 	}
-	return dialer(f.sources[d.source], wireTimeout)
+	return dialer(f.sources[d.source], wireTimeout).DialContext
 }
 
 // cut ends the device's connection at the end of the run, without leaving its port to

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -41,6 +42,9 @@ type device struct {
 	counted  bool           // has settled
 	failed   uint16         // how often it has failed as its behaviour wants
 	ignored  uint16         // notices
+	since    time.Duration  // is connected, since the run began, as are the next two
+	leaveAt  time.Duration  // 0: never
+	askAt    time.Duration  // 0: never
 	source   uint16         // the place of its address
 	tries    uint16         // to connect, in vain, one after the other
 }
@@ -111,65 +115,93 @@ func (d *device) id() string {
 	return strconv.FormatUint(uint64(d.ids), 10)
 }
 
-// session is one connection, from its sign-in to its end.
-func (d *device) session(ctx context.Context) error {
+// open signs the device in and does what it does when it is connected.
+func (d *device) open(ctx context.Context, due time.Time) error {
+	if err := d.connect(ctx, due); err != nil {
+		return err
+	}
+	d.since = time.Since(d.f.began)
 	if err := d.boot(ctx); err != nil {
 		return err
 	}
-	leave := d.nextLeave(time.Now())
-	ask := d.nextAsk(time.Now())
-	for {
-		d.settled()
-		now := time.Now()
-		until := earliest(now.Add(pingEvery), leave, ask)
-		m, err := d.receive(until)
-		switch {
-		case err == nil:
-			err = d.act(ctx, m)
-		case !errors.Is(err, os.ErrDeadlineExceeded) || d.f.closing.Load():
+	d.leaveAt, d.askAt = d.nextLeave(), d.nextAsk()
+	return d.step(ctx, nil)
+}
+
+// wait waits for the first bytes of a packet, or until something else is due. Nearly all
+// devices are here nearly always.
+func (d *device) wait() error {
+	n, err := d.conn.Read(d.head[:])
+	d.got = uint8(n)
+	return err
+}
+
+// step does what there is to do after a wait that ended so, and prepares the next one.
+func (d *device) step(ctx context.Context, waited error) error {
+	if waited != nil {
+		if !errors.Is(waited, os.ErrDeadlineExceeded) || d.f.closing.Load() {
+			return waited
+		}
+		if err := d.dueNow(); err != nil {
 			return err
-		case !leave.IsZero() && !leave.After(time.Now()):
-			return errLeave
-		case !ask.IsZero() && !ask.After(time.Now()):
-			ask = d.nextAsk(time.Now())
-			err = d.ask(d.m.Device, ota.DefaultModule)
-		default:
-			err = d.send(packetPing)
+		}
+	}
+	for d.ahead() || len(d.mail) > 0 {
+		m, ok, err := d.receive()
+		if ok {
+			err = d.act(ctx, m)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	d.settled()
+	d.rest()
+	now := time.Since(d.f.began)
+	return d.conn.SetReadDeadline(d.f.began.Add(earliest(now+pingEvery, d.leaveAt, d.askAt)))
 }
 
-func earliest(t time.Time, others ...time.Time) time.Time {
+// dueNow does what a wait was ended for.
+func (d *device) dueNow() error {
+	switch now := time.Since(d.f.began); {
+	case d.leaveAt > 0 && d.leaveAt <= now:
+		return errLeave
+	case d.askAt > 0 && d.askAt <= now:
+		d.askAt = d.nextAsk()
+		return d.ask(d.m.Device, ota.DefaultModule)
+	}
+	return d.send(packetPing)
+}
+
+func earliest(t time.Duration, others ...time.Duration) time.Duration {
 	for _, o := range others {
-		if !o.IsZero() && o.Before(t) {
-			t = o
+		if o > 0 {
+			t = min(t, o)
 		}
 	}
 	return t
 }
 
-// nextLeave is when the device goes offline: never is the zero time.
-func (d *device) nextLeave(now time.Time) time.Time {
+// nextLeave is when the device goes offline, since the run began: never is 0.
+func (d *device) nextLeave() time.Duration {
+	now := time.Since(d.f.began)
 	switch {
 	case d.b.Wave > 0:
 		wave := time.Duration(d.b.Wave)
-		return d.f.began.Add(now.Sub(d.f.began)/wave*wave + wave)
+		return now/wave*wave + wave
 	case d.b.OfflineAfter > 0: // half to one and a half times as long
 		after := int64(d.b.OfflineAfter)
-		return now.Add(time.Duration(after/2 + rand.New(&d.luck).Int64N(after+1)))
+		return now + time.Duration(after/2+rand.New(&d.luck).Int64N(after+1))
 	}
-	return time.Time{}
+	return 0
 }
 
-func (d *device) nextAsk(now time.Time) time.Time {
+func (d *device) nextAsk() time.Duration {
 	if d.b.Pull == 0 {
-		return time.Time{}
+		return 0
 	}
 	every := int64(d.b.Pull)
-	return now.Add(time.Duration(every/2 + rand.New(&d.luck).Int64N(every+1)))
+	return time.Since(d.f.began) + time.Duration(every/2+rand.New(&d.luck).Int64N(every+1))
 }
 
 // boot does what a device does when it is connected: it says what it owes, and goes on
@@ -234,26 +266,21 @@ func (d *device) forget() error {
 	return nil
 }
 
-// receive gives the next message, or os.ErrDeadlineExceeded.
-func (d *device) receive(until time.Time) (mail, error) {
+// receive gives the next message; ok is false when the next packet was none.
+func (d *device) receive() (m mail, ok bool, err error) {
 	if len(d.mail) > 0 {
-		m := d.mail[0]
+		m = d.mail[0]
 		if d.mail = d.mail[1:]; len(d.mail) == 0 {
 			d.mail = nil
 		}
-		return m, nil
+		return m, true, nil
 	}
-	_ = d.conn.SetReadDeadline(until)
-	for {
-		d.rest()
-		p, err := d.read()
-		if err != nil {
-			return mail{}, err
-		}
-		if m, ok, err := d.take(p); ok || err != nil {
-			return m, err
-		}
+	_ = d.conn.SetReadDeadline(time.Now().Add(wireTimeout))
+	p, err := d.read()
+	if err != nil {
+		return mail{}, false, fmt.Errorf("a packet that was not whole: %v", err)
 	}
+	return d.take(p)
 }
 
 // take looks at a packet; ok says that it was a message. Its payload is good until the

@@ -92,6 +92,8 @@ func dialer(source netip.Addr, timeout time.Duration) *net.Dialer {
 	return d
 }
 
+type dialFunc = func(ctx context.Context, network, addr string) (net.Conn, error)
+
 func bindNoPort(_, _ string, c syscall.RawConn) error {
 	var err error
 	if e := c.Control(func(fd uintptr) {
@@ -103,8 +105,8 @@ func bindNoPort(_, _ string, c syscall.RawConn) error {
 }
 
 // open connects to the broker, and says when TCP and when TLS were there.
-func (t Target) open(ctx context.Context, d *net.Dialer) (c net.Conn, tcp time.Time, err error) {
-	conn, err := d.DialContext(ctx, "tcp", t.addr)
+func (t Target) open(ctx context.Context, dial dialFunc) (c net.Conn, tcp time.Time, err error) {
+	conn, err := dial(ctx, "tcp", t.addr)
 	if err != nil {
 		return nil, tcp, err
 	}

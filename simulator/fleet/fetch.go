@@ -156,11 +156,11 @@ func (d *device) openPackage(ctx context.Context, where *url.URL) (net.Conn, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, wireTimeout)
 	defer cancel()
-	dial := d.f.dialer(d)
+	dial := d.f.dial(d)
 	if !loopback(host) {
-		dial = &net.Dialer{}
+		dial = (&net.Dialer{}).DialContext
 	}
-	conn, err := dial.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
+	conn, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil || where.Scheme == "http" {
 		return conn, err
 	}

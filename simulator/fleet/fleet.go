@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -44,6 +45,8 @@ type Config struct {
 	Recorder *report.Recorder
 	Log      *slog.Logger // nil is silence
 
+	// Dial, when set, makes the connections of the small clients.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Watch, when set, is told each message that a small client sends (up) and receives.
 	// It is called by many goroutines at once.
 	Watch func(d ota.Device, up bool, kind ota.TopicKind, payload []byte)
@@ -72,6 +75,7 @@ type Fleet struct {
 	places   []place
 	all      int // devices, those behind gateways included
 
+	playing   sync.WaitGroup
 	began     time.Time
 	dialling  chan struct{}
 	fetching  chan struct{}
@@ -132,8 +136,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var playing sync.WaitGroup
-	f.start(ctx, &playing)
+	f.start(ctx)
 	if f.cfg.Duration == 0 {
 		f.awaitQuiet(ctx)
 	} else {
@@ -144,13 +147,13 @@ func (f *Fleet) Run(ctx context.Context) error {
 	for _, d := range f.devices {
 		d.cut()
 	}
-	playing.Wait()
+	f.playing.Wait()
 	f.judge()
 	return nil
 }
 
 // start starts each device when it is due.
-func (f *Fleet) start(ctx context.Context, playing *sync.WaitGroup) {
+func (f *Fleet) start(ctx context.Context) {
 	for _, p := range f.places {
 		wait, stop := f.cfg.Ramp.Pace(time.Since(f.began), p.hit)
 		if stop || f.knee.broken() || !sleep(ctx, wait) {
@@ -161,9 +164,9 @@ func (f *Fleet) start(ctx context.Context, playing *sync.WaitGroup) {
 			due = due.Add(wait)
 		}
 		if p.agent != nil {
-			playing.Go(func() { p.agent.run(ctx, due) })
+			f.playing.Go(func() { p.agent.run(ctx, due) })
 		} else {
-			playing.Go(func() { p.device.run(ctx, due) })
+			f.playing.Go(func() { p.device.run(ctx, due) })
 		}
 	}
 }

@@ -52,6 +52,7 @@ type wire struct {
 	buf  *[bufferSize]byte // nil while nothing has been read ahead
 	r, w int16             // what was read ahead
 	next uint16            // the last packet id
+	got  uint8             // bytes in head that are not in buf
 	head [2]byte
 }
 
@@ -149,13 +150,19 @@ func (w *wire) rest() {
 	}
 }
 
+// ahead reports whether something was read that is no packet yet.
+func (w *wire) ahead() bool { return w.got > 0 || w.w > w.r }
+
 // read gives the next packet.
 func (w *wire) read() (packet, error) {
 	if w.buf == nil {
 		// Two bytes, the shortest packet, are waited for without a buffer.
-		n, err := w.conn.Read(w.head[:])
-		if err != nil {
-			return packet{}, err
+		n := int(w.got)
+		if w.got = 0; n == 0 {
+			var err error
+			if n, err = w.conn.Read(w.head[:]); err != nil {
+				return packet{}, err
+			}
 		}
 		w.buf = buffers.Get().(*[bufferSize]byte)
 		copy(w.buf[:], w.head[:n])
@@ -233,7 +240,7 @@ func (w *wire) large(kind byte, n int) (packet, error) {
 
 // drop forgets what was read ahead; the connection is closed already.
 func (w *wire) drop() {
-	w.r = w.w
+	w.r, w.got = w.w, 0
 	w.rest()
 	w.conn = nil
 }

@@ -63,7 +63,8 @@ type Health struct {
 const (
 	busyShare   = 0.95                  // of its cores
 	busySeconds = 5                     // on end
-	lateLimit   = 50 * time.Millisecond // the 99th percentile of its lateness
+	lateSeconds = 5                     // on end, with a tenth beyond lateLimit
+	lateLimit   = 50 * time.Millisecond // the 99th percentile of its lateness over the run
 	lateEnough  = 100                   // fewer values say nothing
 )
 
@@ -108,6 +109,19 @@ func (r *Recorder) watch(now time.Time, s Sample) (share float64) {
 	}
 	r.sample = s
 	return share
+}
+
+// watchLate judges how late the generator was since the last sample: a tenth of what
+// was due, for seconds on end. r.mu is held.
+func (r *Recorder) watchLate(now time.Time, fresh trend) {
+	switch v, _ := fresh.at(90); {
+	case v <= lateLimit.Microseconds():
+		r.seen.lateSince = time.Time{}
+	case r.seen.lateSince.IsZero():
+		r.seen.lateSince = now.Add(-time.Second)
+	case now.Sub(r.seen.lateSince) >= lateSeconds*time.Second:
+		r.invalidate(fmt.Sprintf("the generator was late for %d s on end: 10 %% of what was due began more than %v after its time (start more shards, or a smaller load)", lateSeconds, lateLimit))
+	}
 }
 
 // judge gives the reasons that only the whole run shows.

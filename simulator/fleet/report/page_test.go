@@ -286,6 +286,19 @@ func TestSaturation(t *testing.T) {
 	if got := late.Result(start.Add(time.Second)); got.Valid() || !strings.Contains(got.Invalid[0], "the generator was late: 1 % of what was due began more than 1s after its time") {
 		t.Errorf("late: %q", got.Invalid)
 	}
+	stall := New(start)
+	for i := range 3600 { // seconds, of which six are bad: a sixth of a percent
+		for range 50 {
+			stall.Observe(Lateness, time.Duration(1+99*b2i(i >= 1000 && i < 1006))*time.Millisecond)
+		}
+		stall.Tick(start.Add(time.Duration(i+1)*time.Second), Sample{})
+		if got := stall.now().invalid; len(got) > 0 != (i >= 1004) {
+			t.Fatalf("after %d s: %q", i+1, got)
+		}
+	}
+	if got := stall.Result(start.Add(time.Hour)).Invalid; len(got) != 1 || !strings.Contains(got[0], "late for 5 s on end") {
+		t.Errorf("a stall: %q", got)
+	}
 	full := New(start)
 	full.SocketLimit(10)
 	full.Tick(start.Add(time.Second), Sample{Sockets: 10})

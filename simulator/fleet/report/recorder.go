@@ -44,13 +44,16 @@ type shard struct {
 	_ [64]byte // the next one begins in another cache line
 }
 
+// maxShards bounds memory: a shard that has values of all measures has 3 MB.
+const maxShards = 4
+
 // maxTexts is how many reasons and notes are kept.
 const maxTexts = 20
 
 // New starts a recorder. The second 0 of its series begins at the time given.
 func New(began time.Time) *Recorder {
 	n := 1
-	for n < runtime.GOMAXPROCS(0) && n < 16 {
+	for n < min(runtime.GOMAXPROCS(0), maxShards) {
 		n *= 2
 	}
 	r := &Recorder{began: began, id: newID(), shards: make([]shard, n)}

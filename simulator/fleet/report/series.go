@@ -30,6 +30,7 @@ type seen struct {
 	at, first time.Time
 	firstCPU  time.Duration
 	busySince time.Time
+	lateSince time.Time
 	counters  [counters]int64
 	trends    [len(trended)][trendSize]int64
 }
@@ -41,11 +42,13 @@ func (s *series) len() int { return len(s.cpu) }
 func (r *Recorder) Tick(now time.Time, sample Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.close(now, r.watch(now, sample), sample)
+	fresh := r.close(now, r.watch(now, sample), sample)
+	r.watchLate(now, fresh)
 }
 
-// close puts what is new into the bucket that ends now. r.mu is held.
-func (r *Recorder) close(now time.Time, share float64, sample Sample) {
+// close puts what is new into the bucket that ends now, and gives how late the
+// generator was since the last time. r.mu is held.
+func (r *Recorder) close(now time.Time, share float64, sample Sample) (late trend) {
 	r.seen.at = now
 	s := &r.series
 	at := s.place(now.Sub(r.began))
@@ -56,7 +59,7 @@ func (r *Recorder) close(now time.Time, share float64, sample Sample) {
 	for s.len() <= at {
 		s.grow()
 	}
-	s.take(r, at, share, sample)
+	return s.take(r, at, share, sample)
 }
 
 // place is the bucket that ends then: a tick that is a little late is of the
@@ -88,7 +91,7 @@ func last[T any](all []T) (v T) {
 	return v
 }
 
-func (s *series) take(r *Recorder, at int, share float64, sample Sample) {
+func (s *series) take(r *Recorder, at int, share float64, sample Sample) (late trend) {
 	for i := range s.states {
 		s.states[i][at] = r.In(State(i))
 	}
@@ -110,10 +113,14 @@ func (s *series) take(r *Recorder, at int, share float64, sample Sample) {
 			r.seen.trends[i][j] = n
 		}
 		s.trends[i][at] = s.trends[i][at].add(fresh)
+		if m == Lateness {
+			late = fresh
+		}
 	}
 	s.cpu[at] = max(share, s.cpu[at])
 	s.sockets[at] = max(int64(sample.Sockets), s.sockets[at])
 	s.memory[at] = max(sample.Memory, s.memory[at])
+	return late
 }
 
 // halve makes one bucket of two.

@@ -119,7 +119,7 @@ func TestMetrics(t *testing.T) {
 	r.Metrics().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{
 		`otasim_fleet_devices{state="online"} 1`, `otasim_fleet_devices{state="waiting"} 1`, `otasim_fleet_events_total{event="bytes"} 1000`,
-		`otasim_fleet_seconds{measure="connect",quantile="0.99"} 0.25`, `otasim_fleet_seconds_count{measure="connect"} 1`,
+		`otasim_fleet_seconds{measure="connect",quantile="0.99"} 0.25`, `otasim_fleet_seconds_count{measure="connect"} 1`, `otasim_fleet_seconds{measure="connect",quantile="0.999"} 0.25`,
 		`otasim_fleet_download_bytes_per_second{quantile="0.5"} 2e+06`, `otasim_fleet_outcomes_total{behaviour="ba\"d ",outcome="-3"} 1`,
 		`otasim_fleet_outcomes_expected{behaviour="ba\"d ",outcome="-3"} 2`, `otasim_fleet_generator_cpu_seconds_total 1.5`,
 		`otasim_fleet_generator_memory_bytes 7`, `otasim_fleet_generator_sockets 2`, `otasim_fleet_push_limit 600`, `otasim_fleet_invalid 0`,

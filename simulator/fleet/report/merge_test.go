@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -293,4 +294,33 @@ func FuzzRead(f *testing.F) {
 			t.Error("written again, the values differ")
 		}
 	})
+}
+
+// TestReadsVersion1 reads a file that was written by the first program that wrote
+// version 1: what was measured once can be merged later.
+func TestReadsVersion1(t *testing.T) {
+	file, err := os.Open("testdata/version1.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	was, err := Read(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := small()
+	for m := range measures {
+		if diff := cmp.Diff(percentsOf(now.Measures[m]), percentsOf(was.Measures[m])); diff != "" {
+			t.Errorf("%s (-now +then):\n%s", m, diff)
+		}
+	}
+	if was.Counters != now.Counters || was.States != now.States || was.Run.Title != "Four lamps" || !was.Began.Equal(start) || was.Duration() != now.Duration() {
+		t.Errorf("%+v", was)
+	}
+	if diff := cmp.Diff(now.Behaviours, was.Behaviours); diff != "" {
+		t.Error(diff)
+	}
+	if !slices.Equal(was.series.states[Updated], now.series.states[Updated]) || !slices.Equal(was.series.pushed(), now.series.pushed()) {
+		t.Error("the series differ")
+	}
 }

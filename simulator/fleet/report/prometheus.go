@@ -79,11 +79,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func quantiles(h *Histogram, unit float64) map[float64]float64 {
-	out := map[float64]float64{1: float64(h.Max()) * unit}
-	for _, p := range percentiles {
-		out[p/100] = float64(h.At(p)) * unit
-	}
-	return out
+	at := func(p float64) float64 { return float64(h.At(p)) * unit }
+	return map[float64]float64{0.5: at(50), 0.9: at(90), 0.99: at(99), 0.999: at(99.9), 1: at(100)}
 }
 
 // glance is what of the recorder is not counted in shards.

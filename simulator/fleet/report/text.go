@@ -101,7 +101,7 @@ func (r *Result) textOutcomes(t io.Writer) {
 		}
 		mark := ""
 		if all.Expected[o] != all.Seen[o] && r.expects() {
-			mark = "differs"
+			mark = "  differs"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", o.Label(), r.expectedText(all, o), grouped(all.Seen[o]), mark)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -134,7 +133,7 @@ func TestPowerCut(t *testing.T) {
 					w.live()
 					write = how.write
 					w.check(s, fmt.Sprintf("cut %d of %d (torn %v, loses %v)", k, n, how.torn, how.loses))
-					os.RemoveAll(w.dir) // thousands of them would fill the memory that they are in
+					w.end() // thousands of them would fill the memory
 				}
 			}
 		})

@@ -28,6 +28,7 @@ import (
 // want the power cut between any two messages; the real one is in the tests of
 // cmd/otad and in the demo.
 type world struct {
+	end      func() // closes its server and removes its directory before the test has ended
 	t        *testing.T
 	dir      string
 	old, new []byte
@@ -79,7 +80,22 @@ func newWorld(t *testing.T, pkg, newImage []byte, isDiff bool) *world {
 		t.Fatal(err)
 	}
 	w.server = httptest.NewServer(http.HandlerFunc(w.serve))
-	t.Cleanup(w.server.Close)
+	// The test keeps what is to be cleaned up until its end: the server alone, and not
+	// even that of a world that has ended.
+	held := w.server
+	w.end = func() {
+		if held != nil {
+			held.Close()
+			held = nil
+		}
+		w.server.Config.Handler = nil
+		os.RemoveAll(w.dir)
+	}
+	t.Cleanup(func() {
+		if held != nil {
+			held.Close()
+		}
+	})
 	w.announce(pkg, isDiff)
 	w.cloud = &cloud{w: w, events: make(chan ota.Event, 64)}
 	store := w.store()

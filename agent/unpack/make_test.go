@@ -29,7 +29,7 @@ func someImage(n int) []byte {
 func parts(image []byte, n int) [][]byte {
 	var out [][]byte
 	for i := range n {
-		out = append(out, image[len(image)*i/n:len(image)*(i+1)/n])
+		out = append(out, image[int64(len(image))*int64(i)/int64(n):int64(len(image))*int64(i+1)/int64(n)])
 	}
 	return out
 }

@@ -89,7 +89,11 @@ func TestBoot(t *testing.T) {
 func writeProgram(t testing.TB, text string, timeout time.Duration) (*Boot, string) {
 	t.Helper()
 	m := machine{t.TempDir()}
+	// A test beside this one that forks now would hold the file open for writing, and a
+	// program that somebody writes to cannot be run.
+	syscall.ForkLock.RLock()
 	m.write(t, "program", "#!/bin/sh\ncd \"${0%/*}\"\n"+text, 0o755)
+	syscall.ForkLock.RUnlock()
 	b, err := New(Config{Program: filepath.Join(m.dir, "program"), Slots: names, Timeout: timeout})
 	if err != nil {
 		t.Fatal(err)

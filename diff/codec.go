@@ -15,15 +15,16 @@ type codec uint8
 const (
 	codecRaw  codec = iota
 	codecZstd       // one zstd frame, its window at most framePlain
-	codecBzip       // one bzip2 stream of at most bzipPlain bytes
-	codecLast = codecBzip
+	codecBzip       // one bzip2 stream of level bzipSectionLevel or less
+	codecLZMA       // see lzma.go
+	codecLast = codecLZMA
 )
 
 const (
 	knownCodecs = 1<<(codecLast+1) - 1
-	// bzipPlain is the most that a section holds that is compressed with
-	// bzip2: undoing it takes five times as much.
-	bzipPlain = 400_000
+	// bzipSectionLevel is the largest block of bzip2 in a section, in
+	// 100,000 bytes: undoing one takes five times as much.
+	bzipSectionLevel = 5
 )
 
 func (c codec) String() string {
@@ -34,6 +35,8 @@ func (c codec) String() string {
 		return "zstd"
 	case codecBzip:
 		return "bzip2"
+	case codecLZMA:
+		return "lzma"
 	}
 	return fmt.Sprintf("codec %d", uint8(c))
 }
@@ -42,6 +45,7 @@ func (c codec) String() string {
 type decoder struct {
 	zstd *zstd.Decoder
 	bzip *unsorter
+	lzma *unlzma
 }
 
 // decode fills dst, which has the length that was announced, from src.
@@ -52,15 +56,17 @@ func (d *decoder) decode(c codec, dst, src []byte, name string) error {
 		return nil
 	case codecZstd:
 		return d.unzstd(dst, src, name)
-	}
-	if len(dst) > bzipPlain {
-		return badf("its %s is too long for bzip2 (%d bytes)", name, len(dst))
+	case codecLZMA:
+		if d.lzma == nil {
+			d.lzma = new(unlzma)
+		}
+		return d.lzma.decode(dst, src, name)
 	}
 	if d.bzip == nil {
 		d.bzip = new(unsorter)
 	}
 	z := newBunzip(bytes.NewReader(src), 0, int64(len(src)), d.bzip, name)
-	if level := src[min(3, len(src)-1)]; level > '0'+bzipPlain/bzipLevelBytes {
+	if level := src[min(3, len(src)-1)]; level > '0'+bzipSectionLevel {
 		return badf("its %s is in blocks that are too large", name)
 	}
 	if _, err := io.ReadFull(z, dst); err != nil {
@@ -92,19 +98,27 @@ func (d *decoder) unzstd(dst, src []byte, name string) error {
 type encoder struct {
 	zstd *zstd.Encoder
 	bzip *sorter
+	lzma *lzma
+	// props are tried; all of them take three times as long as the first.
+	props []lzProps
 }
 
-func newEncoder() (*encoder, error) {
+func newEncoder(best bool) (*encoder, error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(framePlain))
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
-	return &encoder{zstd: z, bzip: new(sorter)}, nil
+	// Anything, tables, and code in words of four bytes.
+	props := []lzProps{{lc: 3}, {lc: 3, pb: 2}, {lp: 2, pb: 2}}
+	if !best {
+		props = props[:1]
+	}
+	return &encoder{zstd: z, bzip: new(sorter), lzma: new(lzma), props: props}, nil
 }
 
 // bzipWorth is by how much of a section (one part in so many) bzip2 has to be
-// smaller than zstd: it takes thirty times as long to undo.
+// smaller than the others: it takes several times as long to undo.
 const bzipWorth = 50
 
 // encode gives the smallest form of a section.
@@ -113,11 +127,17 @@ func (e *encoder) encode(plain []byte) (codec, []byte) {
 	if z := e.zstd.EncodeAll(plain, nil); len(z) < len(out) {
 		best, out = codecZstd, z
 	}
-	if len(plain) > bzipPlain || len(out) < 64 {
+	if len(out) < 64 {
 		return best, out
 	}
+	for _, props := range e.props {
+		z := e.lzma.encode(plain, props)
+		if len(z) < len(out) {
+			best, out = codecLZMA, bytes.Clone(z)
+		}
+	}
 	level := (len(plain)+bzipSpare)/bzipLevelBytes + 1
-	b := newBzipLevel(e.bzip, min(level, bzipPlain/bzipLevelBytes))
+	b := newBzipLevel(e.bzip, min(level, bzipSectionLevel))
 	b.write(plain)
 	if z := b.finish(); len(z) < len(out)-len(out)/bzipWorth {
 		best, out = codecBzip, z

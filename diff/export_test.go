@@ -29,7 +29,7 @@ func MakeNative(old, new []byte, plainMost, outMost int) []byte {
 	if err != nil {
 		panic(err)
 	}
-	parts, err := packNative(context.Background(), old, new, cs, frameLimits{plainMost, outMost}, 2, func(int) {})
+	parts, err := packNative(context.Background(), old, new, cs, frameLimits{plainMost, outMost}, false, 2, func(int) {})
 	if err != nil {
 		panic(err)
 	}
@@ -64,4 +64,22 @@ func ForgeNative(old, new []byte, records uint32, s Sections, change func(*Nativ
 // Seal makes the checksum of a native header right again.
 func Seal(header []byte) {
 	binary.LittleEndian.PutUint32(header[NativeHeader-4:], crc32.Checksum(header[:NativeHeader-4], castagnoli))
+}
+
+// LZMA packs p with all kinds of properties, as .lzma files; Unlzma undoes one.
+func LZMA(p []byte) (files [][]byte) {
+	z := new(lzma)
+	for _, props := range []lzProps{{lc: 3}, {lc: 3, pb: 2}, {lp: 2, pb: 2}, {lc: 4}, {lp: 4, pb: 4}, {lc: 1, lp: 3, pb: 1}, {}} {
+		s := z.encode(p, props)
+		head := binary.LittleEndian.AppendUint64(append([]byte{s[0]}, 0, 0, 16, 0), uint64(len(p)))
+		files = append(files, append(head, s[1:]...))
+	}
+	return files
+}
+
+// Unlzma undoes what LZMA made.
+func Unlzma(file []byte, size int) ([]byte, error) {
+	dst := make([]byte, size)
+	err := new(unlzma).decode(dst, append([]byte{file[0]}, file[13:]...), "file")
+	return dst, err
 }

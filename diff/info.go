@@ -130,7 +130,7 @@ func (s *Summary) add(f *frameInfo) {
 	for i, c := range f.codec {
 		memory += int64(f.plain[i])
 		if c == codecBzip {
-			memory += bzipPlain * 5
+			memory += bzipSectionLevel * bzipLevelBytes * 5
 		}
 		if f.stored[i] > 0 {
 			s.Codecs[c.String()] += int64(f.stored[i])

@@ -85,7 +85,7 @@ func Make(ctx context.Context, w io.Writer, old, new []byte, o Options) error {
 	switch {
 	case err != nil:
 	case o.Format == Native:
-		parts, err = packNative(ctx, old, new, best, frameLimits{framePlain, frameOut}, o.workers(), m.step)
+		parts, err = packNative(ctx, old, new, best, frameLimits{framePlain, frameOut}, o.Best, o.workers(), m.step)
 	case parts == nil:
 		parts, err = packClassic(ctx, old, new, best, o.workers())
 	}

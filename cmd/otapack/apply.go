@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
@@ -11,23 +12,52 @@ import (
 )
 
 func (e *env) applyCommand() *cobra.Command {
-	return &cobra.Command{
+	maxMemory := ""
+	c := &cobra.Command{
 		Use:   "apply OLD PATCH NEW",
 		Short: "Apply a patch to an image",
 		Long: `Applies PATCH to the image OLD, and writes the image NEW, the way a device does
 it: in one pass and with little memory. NEW appears only when it is whole; it may
 be the same file as OLD.
 
-BSDIFF40 does not carry a digest of either image: compare that of NEW.`,
+A native patch carries the SHA-256 of both images: that of OLD is compared before
+anything is written, that of NEW at the end. The other formats (BSDIFF40 and
+BSDIFF43) have none: compare that of NEW.
+
+--max-memory refuses a patch that would take more than that, for the whole process.`,
 		Example: `  otapack apply rootfs-1.0.img update.patch rootfs-1.1.img`,
 		Args:    exactly("OLD", "PATCH", "NEW"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return e.apply(c.Context(), args[0], args[1], args[2])
+			limit := int64(0)
+			if maxMemory != "" {
+				var err error
+				if limit, err = parseSize(maxMemory); err != nil {
+					return usagef(c.Name(), "--max-memory %q: %v", maxMemory, err)
+				}
+			}
+			return e.apply(c.Context(), args[0], args[1], args[2], limit)
 		},
 	}
+	c.Flags().StringVar(&maxMemory, "max-memory", "", "refuse a patch that takes more than this to apply (16MiB, say)")
+	return c
 }
 
-func (e *env) apply(ctx context.Context, oldPath, patchPath, newPath string) error {
+// programMemory is about what the program takes before it applies anything.
+const programMemory = 8 << 20
+
+// spare refuses a patch that takes more than limit, if there is one.
+func spare(patch io.ReaderAt, size, limit int64) error {
+	if limit == 0 {
+		return nil
+	}
+	s, err := diff.Info(patch, size)
+	if err == nil && s.Memory+programMemory > limit {
+		err = fmt.Errorf("applying it takes about %d bytes, and %d are allowed", s.Memory+programMemory, limit)
+	}
+	return err
+}
+
+func (e *env) apply(ctx context.Context, oldPath, patchPath, newPath string, limit int64) error {
 	if err := apart("apply", newPath, patchPath); err != nil {
 		return err
 	}
@@ -41,7 +71,16 @@ func (e *env) apply(ctx context.Context, oldPath, patchPath, newPath string) err
 		return err
 	}
 	defer patch.Close()
+	if err := spare(patch, patchSize, limit); err != nil {
+		return failed(patchPath, err, "make it anew with otapack diff, or allow more with --max-memory")
+	}
 	r, err := diff.NewReader(old, oldSize, patch, patchSize)
+	if err == nil {
+		err = r.CheckOld()
+	}
+	if errors.Is(err, diff.ErrOtherOld) {
+		return failed(oldPath, err, "name the image that the patch was made from")
+	}
 	if err != nil {
 		return failed(patchPath, err, "make it anew with otapack diff")
 	}

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/leapslot/ota/diff"
 	"github.com/leapslot/ota/verify"
@@ -73,18 +75,30 @@ func (e *env) infoPatch(path string, f io.ReaderAt, size int64, asJSON bool) err
 	if asJSON {
 		return printJSON(e.out, s)
 	}
-	return e.printRows([]row{
+	old := "old image bytes, at least"
+	if s.Format == diff.Native {
+		old = "old image bytes"
+	}
+	rows := []row{
 		{"format", s.Format},
 		{"patch bytes", s.Size},
 		{"new image bytes", s.NewSize},
-		{"old image bytes, at least", s.OldAtLeast},
+		{old, s.OldAtLeast},
 		{"control section bytes", s.ControlSection},
 		{"diff section bytes", s.DiffSection},
 		{"extra section bytes", s.ExtraSection},
 		{"records", s.Records},
 		{"bytes changed from the old image", s.DiffBytes},
 		{"bytes sent as they are", s.ExtraBytes},
-	})
+		{"memory to apply it, about", s.Memory},
+	}
+	if s.Format == diff.Native {
+		rows = append(rows, row{"frames", s.Frames}, row{"old image SHA-256", s.OldSHA256}, row{"new image SHA-256", s.NewSHA256})
+		for _, codec := range slices.Sorted(maps.Keys(s.Codecs)) {
+			rows = append(rows, row{"bytes in " + codec, s.Codecs[codec]})
+		}
+	}
+	return e.printRows(rows)
 }
 
 // row is a line of a table of two columns.

@@ -22,7 +22,7 @@ func create(path string) (*output, error) {
 		return nil, failed(path, errors.New("this is not a regular file"), "name a file; devices are written by otad")
 	}
 	tmp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:8]+".part")
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		var pe *os.PathError
 		if errors.As(err, &pe) {

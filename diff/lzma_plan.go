@@ -1,0 +1,259 @@
+package diff
+
+import "math/bits"
+
+// slotOf is the slot of a distance: its two highest bits and their place.
+func slotOf(dist uint32) uint32 {
+	if dist < 4 {
+		return dist
+	}
+	n := uint32(bits.Len32(dist)) - 1
+	return n<<1 | dist>>(n-1)&1
+}
+
+// Prices are in 16ths of a bit.
+const (
+	lzPriceBits  = 4
+	lzPriceSteps = 1 << 7
+	lzInfinite   = 1 << 30
+	lzHorizon    = 2048 // positions that are planned together
+	lzLearn      = 256  // positions after which prices are too old
+)
+
+// lzPrices is what coding the likelier or unlikelier bit costs.
+var lzPrices = makePrices()
+
+func makePrices() *[lzPriceSteps]uint32 {
+	var t [lzPriceSteps]uint32
+	const shift = lzProbBits - 7
+	for i := range t {
+		// -log2 of the middle of the step, by squaring.
+		w := uint64(i<<shift + 1<<(shift-1))
+		count := uint32(0)
+		for range lzPriceBits {
+			w *= w
+			count <<= 1
+			for w >= 1<<16 {
+				w >>= 1
+				count++
+			}
+		}
+		t[i] = lzProbBits<<lzPriceBits - 15 - count
+	}
+	return &t
+}
+
+func price(p prob, bit uint32) uint32 {
+	return lzPrices[(uint32(p)^(0-bit)&(1<<lzProbBits-1))>>(lzProbBits-7)]
+}
+
+func treePrice(p []prob, n uint, v uint32) uint32 {
+	sum := uint32(0)
+	for m := v | 1<<n; m > 1; m >>= 1 {
+		sum += price(p[m>>1], m&1)
+	}
+	return sum
+}
+
+func reversePrice(p []prob, n uint, v uint32) uint32 {
+	sum, m := uint32(0), uint32(1)
+	for range n {
+		b := v & 1
+		sum += price(p[m], b)
+		m = m<<1 | b
+		v >>= 1
+	}
+	return sum
+}
+
+// lzNode is the cheapest way to a position.
+type lzNode struct {
+	price uint32
+	state uint32
+	reps  [4]uint32
+	step  lzStep // the last one on the way
+}
+
+// lzPlan finds the cheapest steps for the next positions, with prices that
+// are not much older.
+type lzPlan struct {
+	nodes   [lzHorizon + lzMaxMatch + 1]lzNode
+	steps   []lzStep
+	lengths [2][lzPosStates][lzMaxMatch + 1]uint32 // of matches, of repetitions
+	near    [lzLenStates][lzFullDist]uint32
+	slots   [lzLenStates][64]uint32
+	align   [1 << lzAlignBits]uint32
+	far     int // the last position that has a node
+	learnAt int // the position from which on prices are learnt again
+}
+
+func (l *lzLen) prices(t *[lzMaxMatch + 1]uint32, ps int) {
+	short, mid, high := price(l.choice, 0), price(l.choice, 1)+price(l.choice2, 0), price(l.choice, 1)+price(l.choice2, 1)
+	for n := range uint32(lzLowSymbols) {
+		t[lzMinMatch+n] = short + treePrice(l.low[ps][:], 3, n)
+		t[lzMinMatch+lzLowSymbols+n] = mid + treePrice(l.mid[ps][:], 3, n)
+	}
+	for n := range uint32(lzHighSymbols) {
+		t[lzMinMatch+2*lzLowSymbols+n] = high + treePrice(l.high[:], 8, n)
+	}
+}
+
+// learn takes the prices from the model.
+func (t *lzPlan) learn(m *lzModel) {
+	for ps := range int(m.pbMask) + 1 {
+		m.length.prices(&t.lengths[0][ps], ps)
+		m.repLength.prices(&t.lengths[1][ps], ps)
+	}
+	for s := range lzLenStates {
+		for slot := range uint32(64) {
+			t.slots[s][slot] = treePrice(m.slot[s][:], 6, slot)
+			if slot >= lzEndModel {
+				t.slots[s][slot] += (slot>>1 - 1 - lzAlignBits) << lzPriceBits
+			}
+		}
+		for dist := range uint32(lzFullDist) {
+			slot := slotOf(dist)
+			t.near[s][dist] = t.slots[s][slot]
+			if slot >= 4 {
+				n := uint(slot>>1 - 1)
+				base := (2 | slot&1) << n
+				t.near[s][dist] += reversePrice(m.special[base-slot:], n, dist-base)
+			}
+		}
+	}
+	for v := range t.align {
+		t.align[v] = reversePrice(m.align[:], lzAlignBits, uint32(v))
+	}
+}
+
+func (t *lzPlan) distance(dist uint32, length int) uint32 {
+	s := lenState(length)
+	if dist < lzFullDist {
+		return t.near[s][dist]
+	}
+	return t.slots[s][slotOf(dist)] + t.align[dist&(1<<lzAlignBits-1)]
+}
+
+// make plans from pos on.
+func (t *lzPlan) make(z *lzma, pos int) []lzStep {
+	if pos >= t.learnAt || pos == 0 {
+		t.learn(&z.m)
+		t.learnAt = pos + lzLearn
+	}
+	t.nodes[0] = lzNode{state: z.state, reps: z.reps}
+	t.far = 0
+	i, end := 0, min(lzHorizon, len(z.p)-pos)
+	for ; i < end; i++ {
+		n := &t.nodes[i]
+		if i > 0 {
+			from := &t.nodes[i-int(n.step.length)]
+			n.state, n.reps = n.step.after(from.state, from.reps)
+		}
+		found := z.trees.at(pos + i)
+		if s := t.spread(z, pos, i, found); s.length >= lzNice {
+			// As good as it gets: the plan ends behind it.
+			t.nodes[i+int(s.length)].step = s
+			for k := range int(s.length) - 1 {
+				z.trees.at(pos + i + 1 + k)
+			}
+			i += int(s.length)
+			break
+		}
+	}
+	t.steps = t.steps[:0]
+	for at := i; at > 0; {
+		s := t.nodes[at].step
+		t.steps = append(t.steps, s)
+		at -= int(s.length)
+	}
+	for a, b := 0, len(t.steps)-1; a < b; a, b = a+1, b-1 {
+		t.steps[a], t.steps[b] = t.steps[b], t.steps[a]
+	}
+	return t.steps
+}
+
+// reach offers a way to position i.
+func (t *lzPlan) reach(i int, price uint32, s lzStep) {
+	for t.far < i {
+		t.far++
+		t.nodes[t.far].price = lzInfinite
+	}
+	if n := &t.nodes[i]; price < n.price {
+		n.price, n.step = price, s
+	}
+}
+
+// spread offers everything that can follow position i, and gives the longest.
+func (t *lzPlan) spread(z *lzma, pos, i int, found []lzMatch) (longest lzStep) {
+	n, m, at := &t.nodes[i], &z.m, pos+i
+	ps := uint32(at) & m.pbMask
+	left := min(len(z.p)-at, lzMaxMatch)
+	t.reach(i+1, n.price+price(m.isMatch[n.state][ps], 0)+z.literalPrice(at, n), lzStep{length: 1, rep: lzLiteral})
+	match := n.price + price(m.isMatch[n.state][ps], 1)
+	again := match + price(m.isRep[n.state], 1)
+	for k, d := range n.reps {
+		from := at - int(d) - 1
+		if from < 0 {
+			continue
+		}
+		length := common(z.p[from:], z.p[at:at+left])
+		if length == 0 {
+			continue
+		}
+		if s := (lzStep{length: uint32(length), rep: int8(k)}); s.length > longest.length {
+			longest = s
+		}
+		rep := again + m.repPrice(n.state, ps, k)
+		if k == 0 {
+			t.reach(i+1, again+price(m.isRepG0[n.state], 0)+price(m.isRep0Long[n.state][ps], 0), lzStep{length: 1})
+		}
+		for l := lzMinMatch; l <= length; l++ {
+			t.reach(i+l, rep+t.lengths[1][ps][l], lzStep{length: uint32(l), rep: int8(k)})
+		}
+	}
+	match += price(m.isRep[n.state], 0)
+	l := lzMinMatch
+	for _, f := range found {
+		for ; l <= int(f.length); l++ {
+			t.reach(i+l, match+t.lengths[0][ps][l]+t.distance(f.dist, l), lzStep{length: uint32(l), rep: lzNewMatch, dist: f.dist})
+		}
+	}
+	if k := len(found); k > 0 && found[k-1].length > longest.length {
+		longest = lzStep{length: found[k-1].length, rep: lzNewMatch, dist: found[k-1].dist}
+	}
+	return longest
+}
+
+func (m *lzModel) repPrice(state, ps uint32, k int) uint32 {
+	if k == 0 {
+		return price(m.isRepG0[state], 0) + price(m.isRep0Long[state][ps], 1)
+	}
+	sum := price(m.isRepG0[state], 1)
+	if k == 1 {
+		return sum + price(m.isRepG1[state], 0)
+	}
+	return sum + price(m.isRepG1[state], 1) + price(m.isRepG2[state], uint32(k-2))
+}
+
+func (z *lzma) literalPrice(pos int, n *lzNode) uint32 {
+	p := z.m.literals(pos, before(z.p, pos))
+	b := uint32(z.p[pos])
+	if n.state < 7 {
+		return treePrice(p[:256], 8, b)
+	}
+	matched, offset, sum := uint32(z.p[pos-int(n.reps[0])-1]), uint32(0x100), uint32(0)
+	for m := uint32(1); m < 0x100; {
+		matched <<= 1
+		bit := b >> 7 & 1
+		mb := matched & offset
+		sum += price(p[offset+mb+m], bit)
+		m = m<<1 | bit
+		b <<= 1
+		if bit == 0 {
+			offset &= ^mb
+		} else {
+			offset &= mb
+		}
+	}
+	return sum
+}

@@ -19,6 +19,7 @@ help:
 	@echo 'make dist    the same, and Debian packages of the agent, in dist/'
 	@echo 'make man     manual pages and shell completion, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
+	@echo 'make bench-fleet  what devices of a fleet cost, and what a cloud does with thousands of them: docs/benchmarks-fleet.md'
 	@echo 'make soak    ten minutes of kill -9 and lost connections, and whether all is explained (SOAK=-duration=1m)'
 	@echo 'make check   formatting and vet'
 	@echo 'make conformance  runs the tests of every rule and fault and writes docs/conformance.md'
@@ -122,6 +123,11 @@ bench: build
 	@scripts/need.sh go:golang curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs openssl:openssl mosquitto:mosquitto losetup:mount
 	@$(BUILD) -o build/bench ./cmd/bench
 	@build/bench -bin bin -out docs/benchmarks.md
+
+bench-fleet: build
+	@scripts/need.sh go:golang curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs openssl:openssl mosquitto:mosquitto losetup:mount
+	@$(BUILD) -o build/bench ./cmd/bench
+	@build/bench -fleet -runs 3 -bin bin -out docs/benchmarks-fleet.md
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt is wanted for:'; gofmt -l .; exit 1; }

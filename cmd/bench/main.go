@@ -2,6 +2,7 @@
 // real files and sockets, and writes what it found as a page of Markdown.
 //
 //	bench -bin bin -out docs/benchmarks.md [-only NAME] [-runs N]
+//	bench -fleet -bin bin -out docs/benchmarks-fleet.md
 //
 // The promise: figures that are compared come from the same run, taken in turns
 // (A B A B), so that whatever else the machine did happened to both; a goal that
@@ -30,11 +31,14 @@ import (
 // limit bounds a whole run of bench.
 const limit = 60 * time.Minute
 
-// sections are what can be measured, in the order of the page.
-var sections = []struct {
+// section is a part of a page.
+type section struct {
 	name    string
 	measure func(*bench, context.Context) ([]table, error)
-}{
+}
+
+// sections are what can be measured, in the order of the page.
+var sections = []section{
 	{"idle", (*bench).idle},
 	{"update", (*bench).update},
 	{"block", (*bench).block},
@@ -63,25 +67,30 @@ func main() {
 		return
 	}
 	var names []string
-	for _, s := range sections {
+	for _, s := range append(sections, fleetSections...) {
 		names = append(names, s.name)
 	}
 	bin := flag.String("bin", "bin", "folder with otad, otasim and otapack")
 	out := flag.String("out", "", "file that the page is written to (default stdout)")
 	only := flag.String("only", "", "measure one of "+strings.Join(names, ", "))
 	runs := flag.Int("runs", 5, "how often each program is measured, at least 3")
+	fleet := flag.Bool("fleet", false, "measure the fleet, for a page of its own")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := run(ctx, *bin, *out, *only, *runs); err != nil {
+	what, made := sections, "make bench"
+	if *fleet {
+		what, made = fleetSections, "make bench-fleet"
+	}
+	if err := run(ctx, *bin, *out, *only, *runs, made, what); err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, bin, out, only string, runs int) error {
+func run(ctx context.Context, bin, out, only string, runs int, made string, what []section) error {
 	if runs < 3 {
 		return fmt.Errorf("-runs %d: a median wants 3 or more", runs)
 	}
@@ -99,8 +108,8 @@ func run(ctx context.Context, bin, out, only string, runs int) error {
 	defer os.RemoveAll(dir)
 	b := &bench{bin: bin, dir: dir, runs: runs, screen: newScreen()}
 	defer b.screen.clear()
-	p := page{Machine: thisMachine(ctx), Runs: runs}
-	for _, s := range sections {
+	p := page{Made: made, Machine: thisMachine(ctx), Runs: runs}
+	for _, s := range what {
 		if only != "" && only != s.name {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 
 // page is what is written. The same page gives the same bytes.
 type page struct {
+	Made      string // the command
 	Machine   machine
 	LoadAfter string
 	Runs      int
@@ -43,7 +44,7 @@ func (p page) markdown() string {
 	var s strings.Builder
 	s.WriteString(`# Benchmarks
 
-Made by ` + "`make bench`" + ` (cmd/bench), which measures whole processes on real files and
+Made by ` + "`" + p.Made + "`" + ` (cmd/bench), which measures whole processes on real files and
 sockets. Do not edit: run it again.
 
 * CPU is user and system time of wait4(2). Peak memory is ru_maxrss, each program

@@ -71,7 +71,7 @@ func TestUpdateTable(t *testing.T) {
 }
 
 func TestMarkdown(t *testing.T) {
-	p := page{Runs: 5, LoadAfter: "1 2 3", Tables: []table{
+	p := page{Made: "make bench", Runs: 5, LoadAfter: "1 2 3", Tables: []table{
 		{title: "First", about: []string{"Why."}, commands: []string{"one", "two"}, head: []string{"", "a"}, rows: [][]string{{"x", "1"}},
 			goals: []goal{{"small", 12, 10.5, " MB", false}, {"quick", 1.5, 1.51, "", false}, {"large", 0.8, 0.79, "", true}, {"full", 0.8, 0.8, "", true}}},
 		{title: "Second", head: []string{"", "a", "b"}, rows: [][]string{{"x", "1", "2"}}},

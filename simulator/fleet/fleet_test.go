@@ -92,6 +92,7 @@ func wantAtLeast(t *testing.T, r *report.Result, c report.Counter, want int64) {
 
 // TestBlocks is packages that are downloaded over MQTT.
 func TestBlocks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	members := w.register(w.product, 20)
 	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 50_000), "DownloadProtocol", "MQTT")
@@ -105,6 +106,7 @@ func TestBlocks(t *testing.T) {
 
 // TestPull is devices that ask, of a batch that is not pushed.
 func TestPull(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	members := w.register(w.product, 20)
 	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000), "NeedPush", "false")
@@ -118,6 +120,7 @@ func TestPull(t *testing.T) {
 
 // TestModule is an upgrade of a module that is not the whole device.
 func TestModule(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	members := w.register(w.product, 20)
 	w.ask(nil, "CreateOTAModule", "ProductKey", w.product, "ModuleName", "MCU", "AliasName", "the-mcu")
@@ -132,6 +135,7 @@ func TestModule(t *testing.T) {
 
 // TestGateways is sub-devices behind gateways.
 func TestGateways(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	gateways := w.register(w.newProduct(1), 3)
 	subs := w.register(w.product, 21)

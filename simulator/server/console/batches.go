@@ -128,9 +128,9 @@ func (v *visit) failures(j *simulator.Job) ([]failureRow, error) {
 }
 
 // taskFilter reads the filter of a batch's tasks from the URL.
-func (v *visit) taskFilter(job string) store.TaskFilter {
+func (v *visit) taskFilter(j *simulator.Job) store.TaskFilter {
 	q := v.r.URL.Query()
-	f := store.TaskFilter{Job: job, Status: simulator.TaskStatus(q.Get("status"))}
+	f := store.TaskFilter{Job: j.ID, Status: simulator.TaskStatus(q.Get("status"))}
 	if f.Status == simulator.Failed {
 		f.Reason = q.Get("reason")
 		if n, err := strconv.Atoi(q.Get("step")); err == nil {
@@ -138,7 +138,7 @@ func (v *visit) taskFilter(job string) store.TaskFilter {
 		}
 	}
 	if name := strings.TrimSpace(q.Get("device")); name != "" {
-		f.Devices = []string{name}
+		f.Product, f.Devices = j.Product, []string{name} // by the index of devices
 	}
 	return f
 }
@@ -157,7 +157,7 @@ func (v *visit) batchPage() error {
 	if err != nil {
 		return err
 	}
-	at, f := v.paged(), v.taskFilter(j.ID)
+	at, f := v.paged(), v.taskFilter(&j)
 	tasks, total, err := v.Store.Tasks(v.r.Context(), f, at)
 	if err != nil {
 		return err

@@ -236,7 +236,7 @@ func (v *visit) devicePage() error {
 		}
 	}
 	return v.pageTitled("device", name, map[string]any{
-		"Device": d, "IotID": iot, "Product": p, "Tasks": rows, "Pager": v.pager(at, total), "Groups": groups,
+		"Device": &d, "IotID": iot, "Product": p, "Tasks": rows, "Pager": v.pager(at, total), "Groups": groups,
 	})
 }
 

@@ -74,7 +74,7 @@ type curve struct {
 	Succeeded, Failed, Canceled []int
 	Total                       int
 	Zone                        string
-	Names                       []string // of the three, in the user's language
+	Names                       []string // of the three and of time, in the user's language
 }
 
 // progress is the batch's progress over time, for its chart.
@@ -96,6 +96,7 @@ func (v *visit) progress() error {
 	for _, s := range []simulator.TaskStatus{simulator.Succeeded, simulator.Failed, simulator.Canceled} {
 		c.Names = append(c.Names, v.t("task."+string(s)))
 	}
+	c.Names = append(c.Names, v.t("time"))
 	c.add(j.Created/1000, store.Ended{})
 	for _, e := range ended {
 		c.add(max(e.At, j.Created)/1000, e)
@@ -133,7 +134,7 @@ func (v *visit) exportTasks() error {
 	if err != nil {
 		return err
 	}
-	f := v.taskFilter(j.ID)
+	f := v.taskFilter(&j)
 	v.download("batch-" + j.ID + ".csv")
 	out := csv.NewWriter(v.w)
 	defer out.Flush()

@@ -53,7 +53,7 @@
       axis.stroke = resolved("--quiet");
       axis.grid.stroke = axis.ticks.stroke = resolved("--line");
       const line = (label, name) => ({ label, stroke: resolved(name), width: 2, paths: uPlot.paths.stepped({ align: 1 }) });
-      const series = [{}, line(c.Names[0], "--s-succeeded"), line(c.Names[1], "--s-failed"), line(c.Names[2], "--s-canceled")];
+      const series = [{ label: c.Names[3] }, line(c.Names[0], "--s-succeeded"), line(c.Names[1], "--s-failed"), line(c.Names[2], "--s-canceled")];
       box.replaceChildren();
       const plot = new uPlot({
         width: box.clientWidth, height: 220, series, axes: [axis, { ...axis, size: 60 }],

@@ -1,0 +1,139 @@
+package console
+
+import (
+	"io/fs"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var places = regexp.MustCompile(`\{[a-z]+\}`)
+
+// TestCatalogs: both languages have the same texts with the same places in them.
+func TestCatalogs(t *testing.T) {
+	var all []catalog
+	for _, l := range languages() {
+		c, err := loadCatalog(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, c)
+	}
+	en, zh := all[0], all[1]
+	for key := range maps.Keys(en) {
+		if _, ok := zh[key]; !ok {
+			t.Errorf("%s is not in Chinese", key)
+		}
+		if a, b := placesOf(en[key]), placesOf(zh[key]); !slices.Equal(a, b) {
+			t.Errorf("%s has %v in English and %v in Chinese", key, a, b)
+		}
+		if en[key] == "" || zh[key] == "" {
+			t.Errorf("%s is empty", key)
+		}
+	}
+	for key := range maps.Keys(zh) {
+		if _, ok := en[key]; !ok {
+			t.Errorf("%s is not in English", key)
+		}
+	}
+}
+
+func placesOf(s string) []string {
+	found := places.FindAllString(s, -1)
+	slices.Sort(found)
+	return found
+}
+
+var (
+	inTemplate = regexp.MustCompile(`[{( ]t "([a-z0-9.-]+)"|\.(?:In|Choose|Words) "[A-Za-z]+" "([a-z.]+)"`)
+	inCode     = regexp.MustCompile(`(?:v\.t|v\.say|\.text)\("([a-z0-9.-]+)"|trouble\([A-Za-z0-9.]+, "([a-z.]+)"|page\("[a-z-]+", "([a-z.]+)"|again\("[a-z-]+", "([a-z.]+)"`)
+)
+
+// TestTextsAreThere: what templates and code ask for is in the catalogs.
+func TestTextsAreThere(t *testing.T) {
+	en, err := loadCatalog(English)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	check := func(where, text string, pattern *regexp.Regexp) {
+		for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+			key := strings.Join(m[1:], "")
+			if strings.HasSuffix(key, ".") {
+				continue // the rest is a value
+			}
+			asked++
+			if _, ok := en[key]; !ok {
+				t.Errorf("%s asks for %q, which is no text", where, key)
+			}
+		}
+	}
+	templates, _ := fs.Glob(templateFiles, "templates/*.html")
+	for _, name := range templates {
+		b, err := templateFiles.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(name, string(b), inTemplate)
+	}
+	sources, _ := fs.Glob(os.DirFS("."), "*.go")
+	for _, name := range sources {
+		if b, err := os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		} else if !strings.HasSuffix(name, "_test.go") {
+			check(name, string(b), inCode)
+		}
+	}
+	if asked < 300 {
+		t.Errorf("only %d texts were found: the patterns of this test are wrong", asked)
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	for _, tc := range []struct {
+		query, cookie, accept string
+		want                  Language
+	}{
+		{"", "", "", English},
+		{"", "", "zh-CN,zh;q=0.9,en;q=0.8", Chinese},
+		{"", "", "en-GB,en;q=0.9,zh;q=0.8", English},
+		{"", "", "fr, zh-TW;q=0.2", Chinese},
+		{"", "en", "zh-CN", English},
+		{"zh-CN", "en", "en", Chinese},
+		{"xx", "yy", "*", English},
+	} {
+		r := httptest.NewRequest("GET", "/console/?lang="+tc.query, nil)
+		r.Header.Set("Accept-Language", tc.accept)
+		r.Header.Set("Cookie", languageCookie+"="+tc.cookie)
+		if got := languageOf(r); got != tc.want {
+			t.Errorf("%+v: %s", tc, got)
+		}
+	}
+}
+
+// TestPlaces: what is put into a text is not read as a text with places of its own.
+func TestPlaces(t *testing.T) {
+	c := catalog{"x": "{a} and {b}, {n}"}
+	if got := c.text("x", "a", "{b}", "b", "2", "n", 1234567); got != "{b} and 2, 1,234,567" {
+		t.Error(got)
+	}
+}
+
+// TestTemplatesHaveNoScriptAndStyle: the content security policy would not let them.
+func TestTemplatesHaveNoScriptAndStyle(t *testing.T) {
+	templates, _ := fs.Glob(templateFiles, "templates/*.html")
+	forbidden := regexp.MustCompile(`(?i)\sstyle=|<style|\son[a-z]+=|<script(?:>| [^s])|javascript:|hx-on`)
+	for _, name := range templates {
+		b, err := templateFiles.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := forbidden.Find(b); m != nil {
+			t.Errorf("%s has %q", name, m)
+		}
+	}
+}

@@ -22,10 +22,13 @@ import (
 // jobIndexEnv is set in each pod of a Kubernetes Indexed Job, from 0.
 const jobIndexEnv = "JOB_COMPLETION_INDEX"
 
+// productSecretEnv keeps a secret off the command line.
+const productSecretEnv = "OTASIM_PRODUCT_SECRET"
+
 // fleetFlags are the flags of otasim fleet.
 type fleetFlags struct {
 	mqtt, devices, subs, shard, ramp, scenario string
-	ca, yes                                    string
+	ca, yes, productSecret                     string
 	seed                                       uint64
 	duration, quiet                            time.Duration
 	downloads, pushRate, most                  int
@@ -81,6 +84,7 @@ A broker that is not on this machine wants --yes-load-test HOST.
 	fl.IntVar(&f.pushRate, "push-rate", 0, "notices a minute that the batch was made with, to compare with")
 	fl.IntVar(&f.most, "max-devices", fleet.MaxDevices, "most devices of the list that are played")
 	fl.StringVar(&f.ca, "ca", "", "PEM file with what mqtts verifies the broker with (default: the system's)")
+	fl.StringVar(&f.productSecret, "product-secret", "", "secret of the product, which devices without one in the list register with over mqtts (or "+productSecretEnv+")")
 	fl.StringVar(&f.yes, "yes-load-test", "", "HOST of the broker, when it is on another machine: the load is wanted there")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "only print what would be done")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what happens to each device")
@@ -146,11 +150,14 @@ func (f *fleetFlags) config(errs io.Writer) (c fleet.Config, err error) {
 			return c, usagef("--%s is missing (see otasim fleet --help)", name)
 		}
 	}
+	if f.productSecret == "" { // not as a default: --help would show it
+		f.productSecret = os.Getenv(productSecretEnv)
+	}
 	level := slog.LevelWarn
 	if f.verbose {
 		level = slog.LevelDebug
 	}
-	c = fleet.Config{Duration: f.duration, Quiet: f.quiet, Downloads: f.downloads, PushRate: f.pushRate,
+	c = fleet.Config{Duration: f.duration, Quiet: f.quiet, Downloads: f.downloads, PushRate: f.pushRate, ProductSecret: f.productSecret,
 		Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))}
 	if err := f.target(&c); err != nil {
 		return c, err

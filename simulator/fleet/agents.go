@@ -229,7 +229,6 @@ func (a *realAgent) received(e ota.Event, due time.Time) {
 	if err != nil {
 		return
 	}
-	rec.Add(report.NoticesPushed, 1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
@@ -239,6 +238,7 @@ func (a *realAgent) received(e ota.Event, due time.Time) {
 	case a.over && a.ended != report.Succeeded:
 		rec.Add(report.Retries, 1)
 	}
+	rec.Add(report.NoticesPushed, 1)
 	a.noticed, a.target, a.noticedAt = true, n.Version, time.Now()
 }
 

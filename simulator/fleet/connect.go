@@ -150,6 +150,12 @@ func (d *device) connect(ctx context.Context, due time.Time) error {
 func (d *device) dial(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, wireTimeout)
 	defer cancel()
+	if d.m.Secret == "" {
+		if err := d.register(ctx); err != nil {
+			return err
+		}
+		began = time.Now()
+	}
 	conn, tcp, err := d.f.target.open(ctx, d.f.dial(d))
 	if err != nil {
 		return err

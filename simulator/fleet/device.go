@@ -251,7 +251,6 @@ func (d *device) forget() error {
 		if i := d.moduleOf(n.Module); i >= 0 && d.versions[i] != n.Version && d.b.Reports == "" && !slices.Contains(unsure, n.Module) {
 			unsure = append(unsure, n.Module)
 		}
-		d.f.rec.Add(report.NoticesPushed, 1)
 		d.f.rec.Add(report.DuplicateNotices, 1)
 		return true
 	})

@@ -45,6 +45,8 @@ type Config struct {
 	Recorder *report.Recorder
 	Log      *slog.Logger // nil is silence
 
+	// ProductSecret is what members without a secret register with, over TLS.
+	ProductSecret string
 	// Dial, when set, makes the connections of the small clients.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Watch, when set, is told each message that a small client sends (up) and receives.

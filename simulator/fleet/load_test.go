@@ -11,25 +11,17 @@ import (
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/fleet/report"
+	"github.com/leapslot/ota/simulator/server/broker"
 )
 
 // TestTLS is a fleet, real agents among it, over TLS.
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ca, cert, key := certificate(t)
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	door := tls.NewListener(listen(t), &tls.Config{Certificates: []tls.Certificate{pair}})
-	served := make(chan error, 1)
-	go func() { served <- w.server.Broker().Serve(door) }()
-	defer func() { door.Close(); <-served }()
-
+	ca, addr := w.openTLS()
 	members := w.register(w.product, 20)
 	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000))
-	target, err := ParseTarget("mqtts://"+door.Addr().String(), trusting(ca))
+	target, err := ParseTarget("mqtts://"+addr, trusting(ca))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +32,33 @@ func TestTLS(t *testing.T) {
 	}
 	if r.Measures[report.ConnectTLS].Count() == 0 {
 		t.Error("no handshake was measured")
+	}
+}
+
+// TestRegistration is devices that know only their product's secret.
+func TestRegistration(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ca, addr := w.openTLS()
+	members := w.register(w.product, 10)
+	for i := range members {
+		members[i].Secret = ""
+	}
+	w.do(simulator.SetRules{Product: w.product, Rules: simulator.Rules{Registration: true}})
+	secret := w.do(simulator.FindProduct{Product: w.product}).(simulator.Product).Secret
+	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000))
+	target, err := ParseTarget("mqtts://"+addr, trusting(ca))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := w.fleet(members, func(c *Config) { c.Target, c.ProductSecret = target, secret }, Behaviour{})
+	w.run(f)
+	if n := w.agree(f, job, w.product)[report.Succeeded]; n != 10 {
+		t.Errorf("%d of 10 succeeded", n)
+	}
+	members[0].Secret = ""
+	if _, err := New(Config{Target: target, Members: members, Scenario: Good(), Recorder: report.New(time.Now())}); err == nil {
+		t.Error("devices without any secret are played")
 	}
 }
 
@@ -204,6 +223,25 @@ func TestStaysOnThisMachine(t *testing.T) {
 	if err := d.once(t.Context(), u); err == nil || !strings.Contains(err.Error(), "another machine") {
 		t.Errorf("it went there: %v", err)
 	}
+}
+
+// openTLS opens a door of the broker over TLS, and gives its address and what to trust.
+func (w *world) openTLS() (ca []byte, addr string) {
+	w.t.Helper()
+	ca, cert, key := certificate(w.t)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	config, err := broker.TLSOptions{Certificate: pair}.Config()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	door := tls.NewListener(listen(w.t), config)
+	served := make(chan error, 1)
+	go func() { served <- w.server.Broker().Serve(door) }()
+	w.t.Cleanup(func() { door.Close(); <-served })
+	return ca, door.Addr().String()
 }
 
 // run2 plays a fleet of which not all can settle.

@@ -46,6 +46,9 @@ func (f *Fleet) muster() error {
 		if err := m.Validate(); err != nil {
 			return fmt.Errorf("device %d: %w", i+1, err)
 		}
+		if m.Secret == "" && (f.cfg.ProductSecret == "" || f.target.tls == nil || t.Client != ClientSmall) {
+			return fmt.Errorf("%s has no secret: small clients register over mqtts, with their product's (--product-secret)", m.Device)
+		}
 		var mine []Member
 		if t.Subs > 0 {
 			if len(subs) < t.Subs {

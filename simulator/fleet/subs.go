@@ -108,6 +108,7 @@ func (d *device) noticeForSub(ctx context.Context, s *sub, m mail) error {
 	}
 	s.noticed = true
 	if u := s.update; u == nil || !u.notice.Same(n) {
+		d.announced(m)
 		s.update = &update{dev: s.m.Device, notice: n, noticed: m.at}
 	}
 	own := d.state

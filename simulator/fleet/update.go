@@ -57,6 +57,7 @@ func (d *device) act(ctx context.Context, m mail) error {
 		d.f.rec.Add(report.OutOfOrder, 1)
 		return nil
 	case module < 0:
+		d.announced(m)
 		d.owe(message{kind: ota.TopicProgress, step: ota.StepUpgradeFailed, final: true, payload: ota.Progress{ID: d.id(),
 			Module: n.Module, Step: ota.StepUpgradeFailed, Desc: "no such module"}.Encode()})
 		return d.flush()
@@ -66,7 +67,7 @@ func (d *device) act(ctx context.Context, m mail) error {
 		return d.flush()
 	}
 	d.noticed = true
-	d.f.pushedAt(m.at)
+	d.announced(m)
 	if d.over && d.ended != report.Succeeded {
 		d.f.rec.Add(report.Retries, 1)
 	}
@@ -82,23 +83,29 @@ func (d *device) act(ctx context.Context, m mail) error {
 	return d.walk(ctx)
 }
 
-// notice reads a notice, and counts it.
+// notice reads a notice.
 func (d *device) notice(m mail) (ota.Notice, bool) {
 	n, _, err := ota.DecodeNotice(m.payload)
 	if errors.Is(err, ota.ErrNothing) {
 		return n, false
 	}
-	c := report.NoticesPushed
-	if m.kind == ota.TopicGetReply {
-		c = report.NoticesPulled
-	}
-	d.f.rec.Add(c, 1)
 	if err != nil {
 		d.f.log.Warn("a notice is not understood", "device", m.device, "err", err)
 		d.f.rec.Note("a notice was not understood: " + err.Error())
 		return n, false
 	}
 	return n, true
+}
+
+// announced counts a notice of something new; one that says again what the device knows is
+// a duplicate, and no part of the cloud's push rate.
+func (d *device) announced(m mail) {
+	if m.kind == ota.TopicGetReply {
+		d.f.rec.Add(report.NoticesPulled, 1)
+		return
+	}
+	d.f.rec.Add(report.NoticesPushed, 1)
+	d.f.pushedAt(m.at)
 }
 
 // walk goes on with the update: fetch, verify, then the restart. The error is why the

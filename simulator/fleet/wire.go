@@ -104,6 +104,7 @@ func (w *wire) send(kind byte, parts ...[]byte) error {
 	for _, p := range parts {
 		b = append(b, p...)
 	}
+	_ = w.conn.SetWriteDeadline(time.Now().Add(wireTimeout))
 	_, err := w.conn.Write(b)
 	return err
 }

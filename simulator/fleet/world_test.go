@@ -95,9 +95,7 @@ func (w *world) register(product string, n int) []Member {
 		for i := range names {
 			names[i] = fmt.Sprintf("d%05d", from+i)
 		}
-		w.do(simulator.RegisterDevices{Product: product, Names: names})
-		for _, name := range names {
-			d := w.do(simulator.FindDevice{Product: product, Name: name}).(simulator.Device)
+		for _, d := range w.do(simulator.RegisterDevices{Product: product, Names: names}).([]simulator.Device) {
 			out = append(out, Member{Device: d.Device, Secret: d.Secret})
 		}
 	}

@@ -35,6 +35,8 @@ func (d *device) block(u *update) error {
 		switch {
 		case err != nil:
 			took = err
+		case b.Code == http.StatusServiceUnavailable || b.Code == http.StatusTooManyRequests:
+			took = &busy{d.retryAfter("")}
 		case b.Code != http.StatusOK:
 			took = &gone{b.Code}
 		case b.Offset != from || len(b.Data) != req.Size:

@@ -80,7 +80,7 @@ func (d *device) fetch(ctx context.Context, u *update) error {
 				return ctx.Err()
 			}
 			continue
-		case errors.As(err, &no) && !fresh && u.notice.Stream == nil:
+		case errors.As(err, &no) && !fresh:
 			fresh = true
 			rec.Add(report.DownloadErrors, 1)
 			if err := d.refresh(u); err != nil {

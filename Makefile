@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help assets demo demo-fleet test build cross dist debs dist-test man conformance bench soak check fuzz clean lab lab-full
+.PHONY: help assets demo demo-fleet test build cross dist debs dist-test man conformance bench bench-delta soak check fuzz clean lab lab-full
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make demo-fleet  a cloud and 2,000 devices, most of which do what they are told (FLEET=2000)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make man     manual pages and shell completion, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
 	@echo 'make bench-fleet  what devices of a fleet cost, and what a cloud does with thousands of them: docs/benchmarks-fleet.md'
+	@echo 'make bench-delta  measures patches beside the peers and writes docs/benchmarks-delta.md'
 	@echo 'make soak    ten minutes of kill -9 and lost connections, and whether all is explained (SOAK=-duration=1m)'
 	@echo 'make check   formatting and vet'
 	@echo 'make conformance  runs the tests of every rule and fault and writes docs/conformance.md'
@@ -66,7 +67,7 @@ test:
 # PCs and servers have (GRUB, EFI, systemd-boot), without the TPM and HTTP/2, and what is
 # not on the way of an image's bytes is compiled without inlining. Everything is in
 # otad-full-linux-armv7, and in the other builds.
-SMALL := -tags otad_small,nethttpomithttp2 $(foreach p,net/http net crypto/tls crypto/x509 encoding/json encoding/asn1 math/big reflect regexp regexp/syntax log/slog \
+SMALL := -tags otad_small,nethttpomithttp2 $(foreach p,fmt strconv time net/url net/textproto mime/multipart net/http net crypto/tls crypto/x509 encoding/json encoding/asn1 math/big reflect regexp regexp/syntax log/slog \
 	github.com/pelletier/go-toml/v2 github.com/pelletier/go-toml/v2/unstable github.com/spf13/cobra github.com/spf13/pflag \
 	github.com/eclipse/paho.mqtt.golang github.com/eclipse/paho.mqtt.golang/packets github.com/gorilla/websocket \
 	github.com/leapslot/ota github.com/leapslot/ota/agent github.com/leapslot/ota/agent/link github.com/leapslot/ota/agent/fetch \
@@ -128,6 +129,12 @@ bench-fleet: build
 	@scripts/need.sh go:golang curl:curl bspatch:bsdiff time:time mke2fs:e2fsprogs openssl:openssl mosquitto:mosquitto losetup:mount
 	@$(BUILD) -o build/bench ./cmd/bench
 	@build/bench -fleet -runs 3 -bin bin -out docs/benchmarks-fleet.md
+
+# Patches beside those of the peers, on images made from Debian's packages.
+bench-delta: build
+	@scripts/need.sh go:golang bsdiff:bsdiff xdelta3:xdelta3 zstd:zstd time:time mke2fs:e2fsprogs
+	@$(BUILD) -o build/bench ./cmd/bench
+	@build/bench delta -bin bin -cache build/bench-delta -out docs/benchmarks-delta.md
 
 check:
 	@test -z "$$(gofmt -l .)" || { echo 'gofmt is wanted for:'; gofmt -l .; exit 1; }

@@ -122,7 +122,7 @@ func (m *maker) trials() []trial {
 	}
 	ts := []trial{{false, plain}, {false, calm}}
 	if m.suffixes(int64(len(m.old))) {
-		ts = append(ts, trial{true, plain}, trial{true, classic})
+		ts = append(ts, trial{true, plain})
 	}
 	return ts
 }

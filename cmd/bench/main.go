@@ -66,6 +66,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == deltaCommand {
+		if err := deltaMain(os.Args[2:]); err != nil {
+			fmt.Fprintf(os.Stderr, "bench %s: %v\n", deltaCommand, err)
+			os.Exit(1)
+		}
+		return
+	}
 	var names []string
 	for _, s := range append(sections, fleetSections...) {
 		names = append(names, s.name)

@@ -116,7 +116,7 @@ func (f *fleetFlags) run(ctx context.Context, out, errs io.Writer) error {
 		return fmt.Errorf("fleet: %w", err)
 	}
 	fmt.Fprintf(errs, "%s\n%s\n", f.plan(cfg, fl), host)
-	if err := host.Check(fl.Devices(), cfg.Downloads); err != nil {
+	if err := host.Check(fl.Connections(), cfg.Downloads); err != nil {
 		return usagef("fleet: %v", err)
 	}
 	if f.dryRun {

@@ -123,6 +123,9 @@ func New(cfg Config) (*Fleet, error) {
 // Devices is how many are played here, those behind gateways included.
 func (f *Fleet) Devices() int { return f.all }
 
+// Connections is how many of them have one of their own.
+func (f *Fleet) Connections() int { return len(f.places) }
+
 // Sockets is how many connections to the broker and for downloads are open now.
 func (f *Fleet) Sockets() int { return int(f.sockets.Load()) + len(f.fetching) }
 

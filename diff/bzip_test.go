@@ -5,6 +5,8 @@ import (
 	"compress/bzip2"
 	"io"
 	"math/rand/v2"
+	"os"
+	"os/exec"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -80,5 +82,33 @@ func TestPackingInPieces(t *testing.T) {
 	}
 	if !bytes.Equal(z.finish(), Bzip2(data)) {
 		t.Fatal("the stream depends on how its bytes came")
+	}
+}
+
+// TestPackingIsAsGoodAsLibbz2 packs real data, this very program, beside bzip2.
+func TestPackingIsAsGoodAsLibbz2(t *testing.T) {
+	program, err := exec.LookPath("bzip2")
+	if err != nil {
+		t.Skipf("not compared with libbz2: %v (apt-get install bzip2)", err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data = data[:min(len(data), 4_000_000)]
+	c := exec.Command(program, "-9c")
+	c.Stdin = bytes.NewReader(data)
+	theirs, err := c.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := Bzip2(data)
+	t.Logf("%d bytes: %d with ours, %d with libbz2", len(data), len(ours), len(theirs))
+	if float64(len(ours)) > 1.002*float64(len(theirs)) {
+		t.Errorf("%d bytes, and libbz2 makes %d", len(ours), len(theirs))
 	}
 }

@@ -8,23 +8,35 @@
 // order, each byte once; the caller copies it into a slot. [Make] is the other
 // way round. [Info] says what a patch holds without an old image.
 //
-// The format is BSDIFF40, as the classic bsdiff writes it and the classic
-// bspatch reads it: a header of 32 bytes and three bzip2 streams (control,
-// diff, extra). [Detect] tells it from other files by its first bytes.
+// Three formats are read. [BSDIFF40] is that of the classic bsdiff and bspatch:
+// a header of 32 bytes and three bzip2 streams (control, diff, extra), for which
+// the whole patch must be at hand. [BSDIFF43] is the same in one stream
+// ([NewEndsleyReader]). [Native] is our own, docs/delta-format.md: frames that are
+// applied while the patch comes from a plain io.Reader ([NewNativeReader]), each of
+// which can be the first after a power cut ([ResumeNative]), with digests of both
+// images. [Detect] tells them by their first bytes. Make writes the first and
+// the last.
+//
+// Make finds what old and new have in common with hash seeds, in segments of
+// the new image in parallel; Options.Best adds a suffix array (SA-IS, 32 bits) and
+// other tunings, and keeps what packs smallest. An alignment that costs more than
+// it saves is left out.
 //
 // # The promise
 //
-// Applying takes at most about 7 MB of heap whatever the size of the images:
-// no buffer is sized by a number that the patch merely claims, every buffer
-// grows with what a bzip2 block really holds (at most 900,000 bytes each), and
-// the tables for undoing the block sorting are shared by the three streams.
-// Time is bounded by the size of the new image, which the caller bounds with
-// [MaxNewSize].
+// Applying takes at most about 7 MB of heap whatever the size of the images
+// (6 MB for native patches): no buffer is sized by a number that the patch merely
+// claims, every buffer grows with what really came (a bzip2 block holds at most
+// 900,000 bytes, a native frame 1 MiB), and the tables for undoing the block
+// sorting are shared. Time is bounded by the size of the new image, which the
+// caller bounds with [MaxNewSize]. What Make takes is known before it starts:
+// [Options.Memory].
 //
 // # The trust
 //
 // A patch is hostile until the digest of what came out of it was compared, and
-// that comparison is the caller's. What this package holds itself to: no panic,
+// that comparison is the caller's, except for native patches, which are as good as
+// the signature over them. What this package holds itself to: no panic,
 // no read outside of the old image, no byte beyond the announced new size, and
 // an error for a patch that is damaged, cut short or carries something extra.
 // The rules, stricter than those of the classic bspatch:

@@ -48,8 +48,9 @@ func (o Options) workers() int {
 
 // What Make takes beside its index and the patch, in bytes.
 const (
-	workerMemory = 16 << 20
-	baseMemory   = 48 << 20
+	workerMemory       = 16 << 20
+	nativeWorkerMemory = 64 << 20 // all codecs are tried
+	baseMemory         = 48 << 20
 )
 
 // Memory is what [Make] takes at most beside the two images, in bytes. Images
@@ -58,9 +59,13 @@ const (
 func (o Options) Memory(oldSize, newSize int64) int64 {
 	index := seedsMemory(oldSize)
 	if o.suffixes(oldSize) {
-		index = max(index, 4*oldSize+oldSize/8)
+		index += 4*oldSize + oldSize/8 // the other one may not be collected yet
 	}
-	return index + newSize/2 + int64(o.workers())*workerMemory + baseMemory
+	worker := int64(workerMemory)
+	if o.Format == Native {
+		worker = nativeWorkerMemory
+	}
+	return index + newSize/2 + int64(o.workers())*worker + baseMemory
 }
 
 // Make writes a patch that makes new out of old, in the format that the

@@ -33,7 +33,7 @@ func deltaMain(args []string) error {
 	f := flag.NewFlagSet("bench "+deltaCommand, flag.ContinueOnError)
 	bin := f.String("bin", "bin", "folder with otapack")
 	cache := f.String("cache", "build/bench-delta", "folder that packages are kept in")
-	out := f.String("out", "", "file that the page is written to (default stdout)")
+	out := f.String("out", "docs/benchmarks-delta.md", "file that the page is written to")
 	only := f.String("only", "", "measure only the pairs named so, with commas between")
 	runs := f.Int("runs", 3, "how often each program is measured on images below 20 MiB, and each patch applied")
 	if err := f.Parse(args); err != nil {
@@ -61,11 +61,7 @@ func deltaMain(args []string) error {
 	defer b.screen.clear()
 	d := &deltas{bench: b, machine: thisMachine(ctx)}
 	d.machine.programs = packages(ctx, "bsdiff", "xdelta3", "zstd", "libbz2-1.0", "e2fsprogs")
-	if err := d.measure(ctx, *cache, *only); err != nil {
-		return err
-	}
-	b.screen.clear()
-	return write(*out, d.page())
+	return d.measure(ctx, *cache, *only, func() error { return write(*out, d.page()) })
 }
 
 // deltas is one run of bench delta.
@@ -123,7 +119,9 @@ var deltaWays = []deltaWay{
 	}},
 }
 
-func (d *deltas) measure(ctx context.Context, cache, only string) error {
+// measure measures every pair, and writes the page anew after each: the whole run
+// takes half an hour, and what was measured until it is ended is worth keeping.
+func (d *deltas) measure(ctx context.Context, cache, only string, page func() error) error {
 	pairs, err := d.fetchPairs(ctx, cache)
 	if err != nil {
 		return err
@@ -145,6 +143,9 @@ func (d *deltas) measure(ctx context.Context, cache, only string) error {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		d.pairs = append(d.pairs, m)
+		if err := page(); err != nil {
+			return err
+		}
 	}
 	if len(d.pairs) == 0 {
 		return errors.New("-only names no pair")

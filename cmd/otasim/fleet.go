@@ -9,12 +9,14 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator/fleet"
 	"github.com/leapslot/ota/simulator/fleet/report"
 )
@@ -28,7 +30,7 @@ const productSecretEnv = "OTASIM_PRODUCT_SECRET"
 // fleetFlags are the flags of otasim fleet.
 type fleetFlags struct {
 	mqtt, devices, subs, shard, ramp, scenario string
-	ca, yes, productSecret                     string
+	ca, certs, yes, productSecret              string
 	seed                                       uint64
 	duration, quiet                            time.Duration
 	downloads, pushRate, most                  int
@@ -84,6 +86,7 @@ A broker that is not on this machine wants --yes-load-test HOST.
 	fl.IntVar(&f.pushRate, "push-rate", 0, "notices a minute that the batch was made with, to compare with")
 	fl.IntVar(&f.most, "max-devices", fleet.MaxDevices, "most devices of the list that are played")
 	fl.StringVar(&f.ca, "ca", "", "PEM file with what mqtts verifies the broker with (default: the system's)")
+	fl.StringVar(&f.certs, "certs", "", "directory with DEVICE_NAME.pem, the certificate and key that each device signs in with over mqtts, in place of a secret")
 	fl.StringVar(&f.productSecret, "product-secret", "", "secret of the product, which devices without one in the list register with over mqtts (or "+productSecretEnv+")")
 	fl.StringVar(&f.yes, "yes-load-test", "", "HOST of the broker, when it is on another machine: the load is wanted there")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "only print what would be done")
@@ -159,6 +162,12 @@ func (f *fleetFlags) config(errs io.Writer) (c fleet.Config, err error) {
 	}
 	c = fleet.Config{Duration: f.duration, Quiet: f.quiet, Downloads: f.downloads, PushRate: f.pushRate, ProductSecret: f.productSecret,
 		Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: level}))}
+	if f.certs != "" {
+		c.Certificate = func(d ota.Device) (tls.Certificate, error) {
+			name := filepath.Join(f.certs, d.Name+".pem") // a name has no slash
+			return tls.LoadX509KeyPair(name, name)
+		}
+	}
 	if err := f.target(&c); err != nil {
 		return c, err
 	}

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator/fleet/report"
 )
 
@@ -150,13 +149,17 @@ func (d *device) connect(ctx context.Context, due time.Time) error {
 func (d *device) dial(ctx context.Context, began time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, wireTimeout)
 	defer cancel()
-	if d.m.Secret == "" {
+	if d.m.Secret == "" && d.f.cfg.Certificate == nil {
 		if err := d.register(ctx); err != nil {
 			return err
 		}
 		began = time.Now()
 	}
-	conn, tcp, err := d.f.target.open(ctx, d.f.dial(d))
+	door, err := d.door()
+	if err != nil {
+		return err
+	}
+	conn, tcp, err := door.open(ctx, d.f.dial(d))
 	if err != nil {
 		return err
 	}
@@ -169,7 +172,7 @@ func (d *device) dial(ctx context.Context, began time.Time) error {
 		conn.Close()
 		return context.Canceled
 	}
-	login, err := ota.Credentials{Device: d.m.Device, Secret: d.m.Secret, TLS: d.f.target.tls != nil}.Login()
+	login, err := d.login()
 	if err == nil {
 		asked := time.Now()
 		_ = conn.SetDeadline(asked.Add(wireTimeout))

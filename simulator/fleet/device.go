@@ -294,6 +294,9 @@ func (d *device) take(p packet) (m mail, ok bool, err error) {
 	}
 	d.f.rec.Add(report.Received, 1)
 	kind, dev, ok := ota.ParseTopic(string(topic))
+	if !ok && string(topic) == ota.IdentityTopic {
+		return mail{}, false, d.identified(payload)
+	}
 	if !ok {
 		return mail{}, false, nil
 	}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"crypto/rsa"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,6 +48,9 @@ type Config struct {
 
 	// ProductSecret is what members without a secret register with, over TLS.
 	ProductSecret string
+	// Certificate, when set, gives the certificate that a small client signs in with over
+	// TLS, in place of a secret. It is called for each connection.
+	Certificate func(ota.Device) (tls.Certificate, error)
 	// Dial, when set, makes the connections of the small clients.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Watch, when set, is told each message that a small client sends (up) and receives.

@@ -18,7 +18,7 @@ import (
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ca, addr := w.openTLS()
+	ca, addr, _ := w.openTLS()
 	members := w.register(w.product, 20)
 	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000))
 	target, err := ParseTarget("mqtts://"+addr, trusting(ca))
@@ -39,7 +39,7 @@ func TestTLS(t *testing.T) {
 func TestRegistration(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	ca, addr := w.openTLS()
+	ca, addr, _ := w.openTLS()
 	members := w.register(w.product, 10)
 	for i := range members {
 		members[i].Secret = ""
@@ -59,6 +59,31 @@ func TestRegistration(t *testing.T) {
 	members[0].Secret = ""
 	if _, err := New(Config{Target: target, Members: members, Scenario: Good(), Recorder: report.New(time.Now())}); err == nil {
 		t.Error("devices without any secret are played")
+	}
+}
+
+// TestCertificates is devices that sign in with a certificate, at first without knowing
+// what they are called.
+func TestCertificates(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ca, addr, issue := w.openTLS()
+	members := w.register(w.product, 10)
+	for i := range members {
+		members[i].Secret = ""
+	}
+	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000))
+	target, err := ParseTarget("mqtts://"+addr, trusting(ca))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := w.fleet(members, func(c *Config) {
+		c.Target = target
+		c.Certificate = func(d ota.Device) (tls.Certificate, error) { return issue(d.Name + "&" + d.ProductKey), nil }
+	}, Behaviour{})
+	w.run(f)
+	if n := w.agree(f, job, w.product)[report.Succeeded]; n != 10 {
+		t.Errorf("%d of 10 succeeded", n)
 	}
 }
 
@@ -225,15 +250,16 @@ func TestStaysOnThisMachine(t *testing.T) {
 	}
 }
 
-// openTLS opens a door of the broker over TLS, and gives its address and what to trust.
-func (w *world) openTLS() (ca []byte, addr string) {
+// openTLS opens a door of the broker over TLS, and gives its address, what to trust, and
+// who makes certificates of devices.
+func (w *world) openTLS() (ca []byte, addr string, issue func(name string) tls.Certificate) {
 	w.t.Helper()
 	ca, cert, key := certificate(w.t)
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	config, err := broker.TLSOptions{Certificate: pair}.Config()
+	config, err := broker.TLSOptions{Certificate: pair, DeviceCAs: trusting(ca).RootCAs}.Config()
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -241,7 +267,7 @@ func (w *world) openTLS() (ca []byte, addr string) {
 	served := make(chan error, 1)
 	go func() { served <- w.server.Broker().Serve(door) }()
 	w.t.Cleanup(func() { door.Close(); <-served })
-	return ca, door.Addr().String()
+	return ca, door.Addr().String(), func(name string) tls.Certificate { return issueFor(w.t, pair, name) }
 }
 
 // run2 plays a fleet of which not all can settle.

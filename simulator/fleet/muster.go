@@ -46,7 +46,10 @@ func (f *Fleet) muster() error {
 		if err := m.Validate(); err != nil {
 			return fmt.Errorf("device %d: %w", i+1, err)
 		}
-		if m.Secret == "" && (f.cfg.ProductSecret == "" || f.target.tls == nil || t.Client != ClientSmall) {
+		if f.cfg.Certificate != nil && (f.target.tls == nil || t.Client != ClientSmall) {
+			return fmt.Errorf("certificates are for small clients over mqtts, not for behaviour %.40q", t.Name)
+		}
+		if m.Secret == "" && f.cfg.Certificate == nil && (f.cfg.ProductSecret == "" || f.target.tls == nil || t.Client != ClientSmall) {
 			return fmt.Errorf("%s has no secret: small clients register over mqtts, with their product's (--product-secret)", m.Device)
 		}
 		var mine []Member

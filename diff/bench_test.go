@@ -62,3 +62,20 @@ func BenchmarkApply(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkApplyNative(b *testing.B) {
+	old, new := images(benchSize)
+	patch := nativePatch(b, old, new, false)
+	b.SetBytes(int64(len(new)))
+	b.ReportMetric(float64(len(patch))/float64(len(new)), "patch/new")
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := diff.NewNativeReader(bytes.NewReader(old), int64(len(old)), bytes.NewReader(patch))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, r); err != nil || n != int64(len(new)) {
+			b.Fatal(n, err)
+		}
+	}
+}

@@ -182,7 +182,7 @@ func (m *maker) best(ctx context.Context) (found []cover, patch [][]byte, err er
 			}
 			m.next(len(m.old))
 		}
-		cs, err := covers(ctx, index, t.tuning, m.old, m.new, m.workers(), m.step)
+		cs, err := covers(ctx, index, t.tuning, m.old, m.new, segmentSize, m.workers(), m.step)
 		if err != nil {
 			return nil, nil, err
 		}

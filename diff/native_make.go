@@ -156,17 +156,19 @@ func (f *plainFrame) compress(e *encoder) []byte {
 
 // packNative makes a native patch of covers, with so many frames at a time.
 func packNative(ctx context.Context, old, new []byte, covers []cover, most frameLimits, best bool, workers int, tick func(done int)) ([][]byte, error) {
+	encoders := make([]*encoder, workers)
+	for i := range encoders {
+		var err error
+		if encoders[i], err = newEncoder(best); err != nil {
+			return nil, err
+		}
+	}
 	jobs := make(chan *plainFrame)
 	var mu sync.Mutex // guards what follows
-	var failed error
 	frames := map[uint32][]byte{}
 	codecs, done := uint8(0), 0
 	var wg sync.WaitGroup
-	for range workers {
-		e, err := newEncoder(best)
-		if err != nil {
-			return nil, err
-		}
+	for _, e := range encoders {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -197,8 +199,8 @@ func packNative(ctx context.Context, old, new []byte, covers []cover, most frame
 	f.end()
 	close(jobs)
 	wg.Wait()
-	if failed = ctx.Err(); failed != nil {
-		return nil, failed
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	return nativeParts(old, new, frames, codecs), nil
 }

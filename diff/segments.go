@@ -9,9 +9,9 @@ import (
 // is fixed, so that the patch does not depend on the number of processors.
 const segmentSize = 8 << 20
 
-// covers cuts new into covers, a segment in each goroutine, and joins them.
-func covers(ctx context.Context, m matcher, t tuning, old, new []byte, workers int, tick func(done int)) ([]cover, error) {
-	n := (len(new) + segmentSize - 1) / segmentSize
+// covers cuts new into covers, segments of a size in goroutines, and joins them.
+func covers(ctx context.Context, m matcher, t tuning, old, new []byte, segment, workers int, tick func(done int)) ([]cover, error) {
+	n := (len(new) + segment - 1) / segment
 	parts := make([][]cover, n)
 	jobs := make(chan int)
 	var mu sync.Mutex // guards done, and tick is not called twice at a time
@@ -22,8 +22,8 @@ func covers(ctx context.Context, m matcher, t tuning, old, new []byte, workers i
 		go func() {
 			defer wg.Done()
 			for i := range jobs {
-				from := i * segmentSize
-				to := min(len(new), from+segmentSize)
+				from := i * segment
+				to := min(len(new), from+segment)
 				last := from
 				a := aligner{tuning: t, seeds: m, old: old, new: new[:to], scan: from, newEnd: from}
 				step := func(at int) bool {

@@ -1,0 +1,37 @@
+package diff
+
+import (
+	"context"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestSegmentsCostNothing covers an image in one piece and in eight: the patch
+// may be 0.1 % larger.
+func TestSegmentsCostNothing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	old := make([]byte, 4<<20)
+	for i := range old {
+		old[i] = byte(rng.ExpFloat64() * 20)
+	}
+	new := append(append([]byte(nil), old[1<<20:]...), old[:1<<20]...)
+	for i := 0; i < len(new); i += 20 + rng.IntN(200) {
+		new[i]++
+	}
+	size := func(segment int) int {
+		cs, err := covers(context.Background(), newSeeds(old, func() bool { return false }), plain, old, new, segment, 3, func(int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts, err := packClassic(context.Background(), old, new, cs, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sizeOf(parts)
+	}
+	whole, eight := size(len(new)), size(len(new)/8)
+	t.Logf("%d bytes in one piece, %d in eight", whole, eight)
+	if float64(eight) > 1.001*float64(whole) {
+		t.Errorf("%d bytes in one piece, %d in eight", whole, eight)
+	}
+}

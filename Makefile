@@ -9,11 +9,12 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help assets demo demo-fleet test build cross dist debs dist-test man conformance bench bench-delta soak check fuzz clean lab lab-full
+.PHONY: help assets test-ui demo demo-fleet test build cross dist debs dist-test man conformance bench bench-delta soak check fuzz clean lab lab-full
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make demo-fleet  a cloud and 2,000 devices, most of which do what they are told (FLEET=2000)'
 	@echo 'make test    all tests'
+	@echo 'make test-ui the console in a browser, in both languages'
 	@echo 'make build   bin/otad, bin/otasim, bin/otapack'
 	@echo 'make cross   static binaries for every supported machine, in dist/'
 	@echo 'make dist    the same, and Debian packages of the agent, in dist/'
@@ -101,6 +102,13 @@ debs:
 	@cd tools && CGO_ENABLED=0 $(GO) build -o ../$(NFPM) github.com/goreleaser/nfpm/v2/cmd/nfpm
 	@rm -f dist/otad_*.deb
 	@packaging/build.sh '$(VERSION)' $(NFPM) dist armhf=dist/otad-full-linux-armv6 arm64=dist/otad-linux-arm64 amd64=dist/otad-linux-amd64
+
+# The console in a browser: the source document from top to bottom, in both languages.
+test-ui: build
+	@scripts/need.sh node:nodejs npm:npm chromium:chromium fc-list:fontconfig
+	@fc-list :lang=zh | grep -q . || { echo 'no Chinese font: the pictures will have boxes (apt-get install fonts-wqy-microhei)'; }
+	@test -d web/test/node_modules/playwright-core || npm --prefix web/test ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@node web/test/run.mjs
 
 # What is in the packages, and how closed the units are.
 dist-test:

@@ -35,6 +35,10 @@ func (v *visit) events() error {
 	out := http.NewResponseController(v.w)
 	_ = out.SetWriteDeadline(time.Time{})
 	fmt.Fprintf(v.w, "retry: 5000\n\n")
+	// What has come since the page was made is news too.
+	if since, err := strconv.ParseInt(v.r.URL.Query().Get("since"), 10, 64); err == nil {
+		j.Revision = since
+	}
 	tick := time.NewTicker(newsEvery)
 	defer tick.Stop()
 	for last := time.Now(); ; {

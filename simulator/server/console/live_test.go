@@ -3,6 +3,7 @@ package console_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,7 +20,14 @@ func TestLiveEvents(t *testing.T) {
 	job := w.cmd(simulator.CreateStaticJob{Package: x.usable.ID, Target: simulator.TargetAll}).(simulator.Job)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	resp, err := b.Do(b.request("GET", "batches/"+job.ID+"/events", nil).WithContext(ctx))
+	news(ctx, t, b, "batches/"+job.ID+"/events", func() { w.cmd(simulator.CancelTasksByJob{Job: job.ID, Queued: true}) })
+	// What has come between the page and its connection is not missed.
+	news(ctx, t, b, fmt.Sprintf("batches/%s/events?since=%d", job.ID, job.Revision), func() {})
+}
+
+func news(ctx context.Context, t *testing.T, b *browser, path string, happens func()) {
+	t.Helper()
+	resp, err := b.Do(b.request("GET", path, nil).WithContext(ctx))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +35,7 @@ func TestLiveEvents(t *testing.T) {
 	if kind := resp.Header.Get("Content-Type"); resp.StatusCode != http.StatusOK || kind != "text/event-stream" {
 		t.Fatalf("%d %s", resp.StatusCode, kind)
 	}
-	w.cmd(simulator.CancelTasksByJob{Job: job.ID, Queued: true})
+	happens()
 	for lines := bufio.NewScanner(resp.Body); ; {
 		if !lines.Scan() {
 			t.Fatalf("no news: %v", lines.Err())

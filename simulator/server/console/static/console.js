@@ -52,7 +52,7 @@
       const resolved = (name) => { probe.style.color = "var(" + name + ")"; return getComputedStyle(probe).color; };
       axis.stroke = resolved("--quiet");
       axis.grid.stroke = axis.ticks.stroke = resolved("--line");
-      const line = (label, name) => ({ label, stroke: resolved(name), width: 2, paths: uPlot.paths.stepped({ align: 1 }) });
+      const line = (label, name) => ({ label, stroke: resolved(name), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) });
       const series = [{ label: c.Names[3] }, line(c.Names[0], "--s-succeeded"), line(c.Names[1], "--s-failed"), line(c.Names[2], "--s-canceled")];
       box.replaceChildren();
       const plot = new uPlot({

@@ -54,6 +54,12 @@ FLEET ?= 2000
 demo-fleet: build
 	@scripts/demo-fleet.sh $(FLEET)
 
+# The picture of the README.
+picture-fleet:
+	@scripts/need.sh chromium:chromium
+	@$(MAKE) --no-print-directory demo-fleet
+	@cp build/fleet/report.png docs/fleet.png
+
 test:
 	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time swtpm:swtpm swtpm_setup:swtpm-tools fw_setenv:libubootenv-tool \
 		mkenvimage:u-boot-tools grub-editenv:grub-common grub-script-check:grub-common grub-emu:grub-emu barebox-state:dt-utils \

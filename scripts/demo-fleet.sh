@@ -45,3 +45,7 @@ for status in SUCCEEDED FAILED NOTIFIED IN_PROGRESS QUEUED; do
 	printf '  %-12s %s\n' $status "$total"
 done
 echo "the report: $dir/report.html"
+if command -v chromium >/dev/null 2>&1; then
+	chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1100,1500 \
+		--screenshot="$dir/report.png" "file://$PWD/$dir/report.html" >"$dir/chromium.log" 2>&1 && echo "and a picture of it: $dir/report.png"
+fi

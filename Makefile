@@ -32,7 +32,7 @@ help:
 # a network, the console is built without them: its pages work all the same.
 NPM_FILES := htmx.org/dist/htmx.min.js uplot/dist/uPlot.iife.min.js uplot/dist/uPlot.min.css
 assets:
-	@if command -v npm >/dev/null && { test -d web/node_modules/uplot || npm --prefix web ci --ignore-scripts --no-audit --no-fund --loglevel=error; }; then \
+	@if command -v npm >/dev/null && { test -d web/node_modules/uplot || npm --prefix web ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=0 --fetch-timeout=20000; }; then \
 		for f in $(NPM_FILES); do cp web/node_modules/$$f simulator/server/console/npm/ || exit 1; done; \
 	else echo 'no npm: the console is built without charts'; fi
 

@@ -39,30 +39,38 @@
     addEventListener("pagehide", () => source.close());
   }
 
+  // Charts take their colours from the sheet. A canvas knows no light-dark(): a probe does.
+  const plots = new WeakMap();
+  function plot(box, c) {
+    const probe = document.createElement("i");
+    box.append(probe);
+    const color = (name) => { probe.style.color = "var(" + name + ")"; return getComputedStyle(probe).color; };
+    const lines = { stroke: color("--line"), width: 1 };
+    const axis = { stroke: color("--quiet"), grid: lines, ticks: lines };
+    const line = (label, name) => ({ label, stroke: color(name), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) });
+    const series = [{ label: c.Names[3] }, line(c.Names[0], "--s-succeeded"), line(c.Names[1], "--s-failed"), line(c.Names[2], "--s-canceled")];
+    box.replaceChildren();
+    const size = () => ({ width: box.clientWidth, height: 220 });
+    const made = new uPlot({
+      ...size(), series, axes: [axis, { ...axis, size: 60 }],
+      scales: { x: { range: (_, from, to) => [from, Math.max(to, from + 60)] }, y: { range: [0, Math.max(c.Total, 1)] } },
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), c.Zone),
+    }, [c.seconds, c.Succeeded, c.Failed, c.Canceled], box);
+    const watch = new ResizeObserver(() => made.setSize(size()));
+    watch.observe(box);
+    return () => { watch.disconnect(); made.destroy(); };
+  }
   async function charts() {
     if (!window.uPlot) return;
-    for (const box of $$("[data-chart]:not([data-drawn])")) {
-      box.dataset.drawn = "1";
-      const c = await (await fetch(box.dataset.chart)).json();
-      const color = (name) => getComputedStyle(box).getPropertyValue(name);
-      const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
-      // light-dark() is resolved by a property that is a colour.
-      const probe = document.createElement("i");
-      box.append(probe);
-      const resolved = (name) => { probe.style.color = "var(" + name + ")"; return getComputedStyle(probe).color; };
-      axis.stroke = resolved("--quiet");
-      axis.grid.stroke = axis.ticks.stroke = resolved("--line");
-      const line = (label, name) => ({ label, stroke: resolved(name), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) });
-      const series = [{ label: c.Names[3] }, line(c.Names[0], "--s-succeeded"), line(c.Names[1], "--s-failed"), line(c.Names[2], "--s-canceled")];
-      box.replaceChildren();
-      const plot = new uPlot({
-        width: box.clientWidth, height: 220, series, axes: [axis, { ...axis, size: 60 }],
-        scales: { y: { range: [0, Math.max(c.Total, 1)] } },
-        tzDate: (ts) => uPlot.tzDate(new Date(ts * 1e3), c.Zone),
-      }, [c.seconds, c.Succeeded, c.Failed, c.Canceled], box);
-      new ResizeObserver(() => plot.setSize({ width: box.clientWidth, height: 220 })).observe(box);
+    for (const box of $$("[data-chart]")) {
+      try {
+        const c = await (await fetch(box.dataset.chart)).json();
+        plots.get(box)?.();
+        plots.set(box, plot(box, c));
+      } catch { /* the figures beside it are there */ }
     }
   }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", charts);
 
   // An upload with its progress. The answer is a page like any other.
   function upload(form) {

@@ -229,16 +229,22 @@ func (a *realAgent) received(e ota.Event, due time.Time) {
 	if err != nil {
 		return
 	}
+	c := report.NoticesPushed
+	if e.Kind == ota.TopicGetReply {
+		c = report.NoticesPulled
+	}
+	rec.Add(c, 1)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case n.Version == a.target || n.Version == a.version:
-		rec.Add(report.DuplicateNotices, 1)
+		if c == report.NoticesPushed {
+			rec.Add(report.DuplicateNotices, 1)
+		}
 		return
 	case a.over && a.ended != report.Succeeded:
 		rec.Add(report.Retries, 1)
 	}
-	rec.Add(report.NoticesPushed, 1)
 	a.noticed, a.target, a.noticedAt = true, n.Version, time.Now()
 }
 

@@ -251,7 +251,7 @@ func (d *device) forget() error {
 		if i := d.moduleOf(n.Module); i >= 0 && d.versions[i] != n.Version && d.b.Reports == "" && !slices.Contains(unsure, n.Module) {
 			unsure = append(unsure, n.Module)
 		}
-		d.f.rec.Add(report.DuplicateNotices, 1)
+		d.again(m)
 		return true
 	})
 	if len(d.mail) == 0 {

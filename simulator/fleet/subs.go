@@ -103,13 +103,15 @@ func (d *device) noticeForSub(ctx context.Context, s *sub, m mail) error {
 	}
 	d.f.touched()
 	if n.Version == s.version {
-		d.f.rec.Add(report.DuplicateNotices, 1)
+		d.again(m)
 		return d.informSub(s)
 	}
 	s.noticed = true
 	if u := s.update; u == nil || !u.notice.Same(n) {
 		d.announced(m)
 		s.update = &update{dev: s.m.Device, notice: n, noticed: m.at}
+	} else {
+		d.again(m)
 	}
 	own := d.state
 	s.to(d, report.Downloading)

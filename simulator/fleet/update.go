@@ -51,9 +51,10 @@ func (d *device) act(ctx context.Context, m mail) error {
 	module := d.moduleOf(n.Module)
 	switch u := d.update; {
 	case u != nil && u.notice.Same(n):
-		d.f.rec.Add(report.DuplicateNotices, 1)
+		d.again(m)
 		return nil // its walk goes on by itself
 	case u != nil:
+		d.announced(m)
 		d.f.rec.Add(report.OutOfOrder, 1)
 		return nil
 	case module < 0:
@@ -62,7 +63,7 @@ func (d *device) act(ctx context.Context, m mail) error {
 			Module: n.Module, Step: ota.StepUpgradeFailed, Desc: "no such module"}.Encode()})
 		return d.flush()
 	case d.versions[module] == n.Version:
-		d.f.rec.Add(report.DuplicateNotices, 1)
+		d.again(m)
 		d.inform(module, n.Version, false) // settles the task
 		return d.flush()
 	}
@@ -97,8 +98,7 @@ func (d *device) notice(m mail) (ota.Notice, bool) {
 	return n, true
 }
 
-// announced counts a notice of something new; one that says again what the device knows is
-// a duplicate, and no part of the cloud's push rate.
+// announced counts a notice of something new.
 func (d *device) announced(m mail) {
 	if m.kind == ota.TopicGetReply {
 		d.f.rec.Add(report.NoticesPulled, 1)
@@ -106,6 +106,17 @@ func (d *device) announced(m mail) {
 	}
 	d.f.rec.Add(report.NoticesPushed, 1)
 	d.f.pushedAt(m.at)
+}
+
+// again counts a notice that says what the device knows. The report takes those that were
+// pushed away from the cloud's push rate.
+func (d *device) again(m mail) {
+	if m.kind == ota.TopicGetReply {
+		d.f.rec.Add(report.NoticesPulled, 1)
+		return
+	}
+	d.f.rec.Add(report.NoticesPushed, 1)
+	d.f.rec.Add(report.DuplicateNotices, 1)
 }
 
 // walk goes on with the update: fetch, verify, then the restart. The error is why the

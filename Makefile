@@ -109,11 +109,13 @@ debs:
 	@rm -f dist/otad_*.deb
 	@packaging/build.sh '$(VERSION)' $(NFPM) dist armhf=dist/otad-full-linux-armv6 arm64=dist/otad-linux-arm64 amd64=dist/otad-linux-amd64
 
-# The console in a browser: the source document from top to bottom, in both languages.
+# The console in a browser: the source document from top to bottom, in both languages, with
+# real agents (testui/README.md; UI=en plays it in one language) and then with 150 played devices.
 test-ui: build
 	@scripts/need.sh node:nodejs npm:npm chromium:chromium fc-list:fontconfig
-	@fc-list :lang=zh | grep -q . || { echo 'no Chinese font: the pictures will have boxes (apt-get install fonts-wqy-microhei)'; }
-	@test -d web/test/node_modules/playwright-core || npm --prefix web/test ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@fc-list :lang=zh | grep -q . || scripts/need.sh a-chinese-font:fonts-wqy-microhei
+	@for d in testui web/test; do npm --prefix $$d ci --ignore-scripts --no-audit --no-fund --prefer-offline --loglevel=error || exit 1; done
+	@node testui/play.js $(UI)
 	@node web/test/run.mjs
 
 # What is in the packages, and how closed the units are.

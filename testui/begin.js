@@ -1,0 +1,109 @@
+// The first user, a product and its devices.
+import { readFileSync } from "node:fs";
+import { accessKey } from "./cloud.js";
+import { image } from "./images.js";
+import { all, bench, checking, failing, names, password, sound } from "./names.js";
+
+export async function firstUser(s) {
+  await s.go("");
+  await s.title("first.title");
+  await s.input("Key").fill("play:wrong");
+  await s.input("User").fill("admin");
+  await s.input("Password").fill("short");
+  await s.button("first.do").click();
+  await s.refuses("Key", s.t("first.key.wrong"));
+  await s.see("first-admin");
+  await s.input("Key").fill(accessKey);
+  await s.input("Password").fill(password);
+  await s.button("first.do").click();
+  await s.flash("first.done");
+  await s.see("overview-empty");
+}
+
+export async function signIn(s) {
+  await s.button("signout").click();
+  await s.title("signin.title");
+  await s.input("User").fill("admin");
+  await s.input("Password").fill("not this one");
+  await s.button("signin.do").click();
+  await s.says(s.t("signin.wrong"));
+  await s.see("sign-in");
+  await s.input("Password").fill(password);
+  await s.button("signin.do").click();
+  await s.title("nav.overview");
+}
+
+export async function otherLanguage(s) {
+  const other = s.language === "en" ? "zh-CN" : "en";
+  await s.page.locator(`a[hreflang="${other}"]`).click();
+  await s.page.locator(`html[lang="${other}"]`).waitFor();
+  await s.page.locator(`a[hreflang="${s.language}"]`).click();
+  await s.page.locator(`html[lang="${s.language}"]`).waitFor();
+  for (const theme of ["dark", "auto"]) {
+    await s.button(`theme.${theme}`).click();
+    await s.page.locator(`html[data-theme="${theme}"]`).waitFor();
+  }
+}
+
+export async function product(s, w) {
+  await s.menu("nav.products");
+  await s.see("products-empty");
+  await s.link("product.new").first().click();
+  await s.title("product.new");
+  await s.input("Name").fill(names[s.language].product);
+  await s.choose("NodeType", "0");
+  await s.input("Desc").fill(names[s.language].desc);
+  await s.see("product-new");
+  await s.button("confirm").click();
+  await s.flash("product.made", { name: names[s.language].product });
+  await s.see("product");
+  w.product = new URL(s.page.url()).pathname.split("/").pop();
+}
+
+export async function devices(s, w) {
+  await s.menu("nav.devices");
+  await s.see("devices-empty");
+  await s.link("device.new").first().click();
+  await s.title("device.new");
+  await s.input("List").setInputFiles({ name: "devices.csv", mimeType: "text/csv", buffer: Buffer.from("DeviceName\ngood-1\nno good name!\n") });
+  await s.button("confirm").click();
+  await s.page.locator("[role=alert]").first().waitFor();
+  await s.see("devices-new-wrong-row");
+  await s.input("Names").fill(all.join("\n"));
+  await s.button("confirm").click();
+  await s.flash("device.made", { n: all.length });
+  await s.see("devices-registered");
+  const download = s.page.waitForEvent("download");
+  await s.link("export").click();
+  w.secrets = secretsOf(readFileSync(await (await download).path(), "utf8"));
+  const first = [bench, ...sound].filter((name) => name !== checking);
+  for (const name of first) run(s, w, name);
+  await online(s, first, "1.0.0");
+  await s.see("devices-online");
+}
+
+// secretsOf reads the exported list by its header.
+function secretsOf(csv) {
+  const [header, ...rows] = csv.replace(/^\uFEFF/, "").trim().split(/\r?\n/).map((line) => line.split(","));
+  const at = (name) => header.findIndex((h) => h.toLowerCase().replaceAll("_", "") === name);
+  return Object.fromEntries(rows.map((row) => [row[at("devicename")], row[at("devicesecret")]]));
+}
+
+// run starts a device's agent. One that starts after the public key was copied has it.
+export function run(s, w, name) {
+  s.cloud.device({ product: w.product, name, secret: w.secrets[name], image: image("1.0.0", 60_000), settings: { key: w.publicKey, ...failing[name]?.settings } });
+}
+
+export async function more(s, w, list) {
+  for (const name of list) run(s, w, name);
+  await s.menu("nav.devices");
+  await online(s, list, "1.0.0");
+}
+
+// online waits until the list shows devices online, with their version.
+export async function online(s, list, version) {
+  for (const name of list) {
+    const row = s.page.getByRole("row").filter({ has: s.page.getByRole("link", { name, exact: true }) });
+    await s.until(row.filter({ hasText: s.t("device.ONLINE") }).filter({ hasText: version }), `${name} online with ${version}`);
+  }
+}

@@ -1,0 +1,99 @@
+// A real cloud and real agents, as processes of their own.
+import { spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, truncateSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { join } from "node:path";
+
+const bin = new URL("../bin/", import.meta.url).pathname;
+export const accessKey = "play:play-secret";
+
+export class Cloud {
+  #children = new Set();
+  #stopped = false;
+
+  constructor(dir) {
+    this.dir = dir;
+    mkdirSync(dir, { recursive: true });
+  }
+
+  #spawn(program, args, out, log) {
+    const err = openSync(join(this.dir, log), "a");
+    const child = spawn(join(bin, program), args, { stdio: ["ignore", out ?? err, err] });
+    closeSync(err);
+    this.#children.add(child);
+    child.ended = new Promise((done) => {
+      child.once("error", (e) => done(e.message));
+      child.once("exit", (code, signal) => done(signal ?? code));
+    }).then((how) => (this.#children.delete(child), how));
+    return child;
+  }
+
+  // start returns when otasim has said where it is.
+  async start() {
+    const sim = this.#spawn("otasim", ["serve", "--data", join(this.dir, "cloud"), "--mqtt", "127.0.0.1:0",
+      "--http", "127.0.0.1:0", "--connects-per-minute", "0", "--access-key", accessKey], "pipe", "otasim.log");
+    for await (const line of createInterface({ input: sim.stdout })) {
+      const [name, value] = line.split(" ");
+      if (name === "mqtt") this.mqtt = value;
+      if (name === "http") this.url = `http://${value}`;
+      if (name === "ready") return;
+    }
+    throw new Error(`otasim ended before it was ready: ${join(this.dir, "otasim.log")}`);
+  }
+
+  // device runs otad for a device, and starts it again whenever it "reboots" (exit code 4).
+  device({ product, name, secret, image, settings = {} }) {
+    const dir = join(this.dir, name);
+    mkdirSync(join(dir, "keys"), { recursive: true });
+    const config = join(dir, "config.toml");
+    const { size = 1 << 20, health = [["true"]], download = "retries = 1", key = "", trust = key ? "digestsign" : "digest" } = settings;
+    writeFileSync(join(dir, "slot-a.img"), image);
+    truncateSync(join(dir, "slot-a.img"), size);
+    if (key) writeFileSync(join(dir, "keys", "cloud.pem"), key);
+    writeFileSync(config, `
+state_dir = "${dir}/state"
+[device]
+product_key = "${product}"
+device_name = "${name}"
+device_secret = "${secret}"
+[cloud]
+url = "mqtt://${this.mqtt}"
+[[module]]
+name = "default"
+installer = "ab"
+version_command = ["sh", "-c", "head -n 1 \\"$OTAD_SLOT_PATH\\""]
+[slots]
+kind = "files"
+a = "${dir}/slot-a.img"
+b = "${dir}/slot-b.img"
+size = ${size}
+[boot]
+kind = "files"
+dir = "${dir}/state"
+[health]
+timeout = "5s"
+commands = ${JSON.stringify(health)}
+[download]
+${download}
+[trust]
+${key ? `keys = "${dir}/keys"` : ""}
+require = "${trust}"
+[api]
+socket = "${dir}/api.sock"
+`, { mode: 0o600 });
+    const live = async () => {
+      while (!this.#stopped) {
+        const how = await this.#spawn("otad", ["run", "-c", config], undefined, `${name}.log`).ended;
+        if (how !== 4 && !this.#stopped) throw new Error(`otad of ${name} ended with ${how}: ${join(this.dir, name)}.log`);
+      }
+    };
+    live().catch((e) => (this.broken ??= e));
+  }
+
+  async stop() {
+    this.#stopped = true;
+    const all = [...this.#children];
+    for (const child of all) child.kill("SIGTERM");
+    await Promise.all(all.map((child) => child.ended));
+  }
+}

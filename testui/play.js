@@ -1,0 +1,89 @@
+// make test-ui: plays the source document in a browser, in both languages.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import * as begin from "./begin.js";
+import { Cloud } from "./cloud.js";
+import * as doc from "./document.js";
+import * as end from "./end.js";
+import { makeImages } from "./images.js";
+import { checking, failing, names } from "./names.js";
+import { Screen } from "./screen.js";
+import { languages } from "./words.js";
+
+const out = new URL("../build/test-ui/", import.meta.url).pathname;
+const since = Date.now();
+const say = (text) => console.log(`[${((Date.now() - since) / 1000).toFixed(1).padStart(6)} s] ${text}`);
+
+// walk is the play, scene by scene. The numbers are the document's steps.
+function walk(s, w, files) {
+  const n = names[s.language];
+  return [
+    ["the first administrator", () => begin.firstUser(s)],
+    ["1: sign-in", () => begin.signIn(s)],
+    ["the other language, and the theme", () => begin.otherLanguage(s)],
+    ["a product", () => begin.product(s, w)],
+    ["devices, and two agents", () => begin.devices(s, w)],
+    ["3: secure upgrade", () => doc.secureUpgrade(s, w)],
+    ["a device that has the key", () => begin.more(s, w, [checking])],
+    ["4: a module", () => doc.module(s)],
+    ["5, 6: a package", async () => { w.firmware = await doc.addPackage(s, { name: n.firmware, file: files.full2, version: "2.0.0", picture: "package-new" }); }],
+    ["7: its verification", () => doc.verify(s, w.firmware, "verify")],
+    ["8: a batch that succeeds", () => doc.goodBatch(s, w.firmware)],
+    ["5 to 7: a diff package", async () => {
+      w.patch = await doc.addPackage(s, { name: n.patch, file: files.diff, version: "2.1.0", source: "2.0.0", picture: "package-new-diff" });
+      await doc.verify(s, w.patch, "verify-diff");
+    }],
+    ["8: a dynamic batch, and its strategy cancelled", () => doc.dynamicBatch(s, w.patch)],
+    ["5 to 7: a package that some devices cannot install", async () => {
+      w.broken = await doc.addPackage(s, { name: n.broken, file: files.full3, version: "3.0.0" });
+      await doc.verify(s, w.broken);
+    }],
+    ["four more agents", () => begin.more(s, w, Object.keys(failing))],
+    ["8: a scheduled batch, cancelled", () => doc.scheduledBatch(s, w.broken, Object.keys(failing))],
+    ["8: a batch that fails in part", () => doc.brokenBatch(s, w.broken, failing)],
+    ["lists, a device", () => end.lists(s, w)],
+    ["statistics", () => end.statistics(s)],
+    ["groups", () => end.groups(s)],
+    ["the audit log", () => end.audit(s)],
+    ["settings", () => end.settings(s)],
+    ["a viewer", () => end.viewer(s, w)],
+  ];
+}
+
+async function play(browser, language, dir, files) {
+  const cloud = new Cloud(join(dir, language));
+  const context = await browser.newContext({ locale: language, viewport: { width: 1280, height: 900 }, acceptDownloads: true, permissions: ["clipboard-read", "clipboard-write"] });
+  const s = new Screen(await context.newPage(), cloud, language, join(out, language));
+  try {
+    await cloud.start();
+    for (const [title, scene] of walk(s, {}, files)) {
+      say(`${language}: ${title}`);
+      await scene();
+      if (cloud.broken) throw cloud.broken;
+    }
+  } catch (e) {
+    s.wrong(`the play broke off: ${e.stack}`);
+    await s.page.screenshot({ path: join(out, language, "broke-off.png"), fullPage: true }).catch(() => {});
+  } finally {
+    await context.close();
+    await cloud.stop();
+  }
+  return s;
+}
+
+rmSync(out, { recursive: true, force: true });
+mkdirSync(out, { recursive: true });
+const dir = mkdtempSync(join(tmpdir(), "test-ui-")); // short: the agents' sockets lie in it
+const root = process.getuid() === 0;
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: root ? ["--no-sandbox"] : [] });
+const files = makeImages(dir);
+const wanted = process.argv.length > 2 ? process.argv.slice(2) : languages;
+const screens = await Promise.all(wanted.map((language) => play(browser, language, dir, files)));
+await browser.close();
+const found = screens.flatMap((s) => [...s.found].map(([what, pages]) => `${s.language}, ${[...pages].join(", ")}: ${what}`));
+for (const what of found) console.log(`wrong: ${what}`);
+say(`${screens.map((s) => `${s.number} screens in ${s.language}`).join(", ")}: ${found.length ? `${found.length} things are wrong` : "all is well"}; pictures in build/test-ui${found.length ? `, logs in ${dir}` : ""}`);
+if (!found.length) rmSync(dir, { recursive: true, force: true });
+process.exitCode = found.length ? 1 : 0;

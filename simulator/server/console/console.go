@@ -66,6 +66,7 @@ type Server struct {
 	tries    *tries
 	hashing  chan struct{} // a place for each hash that is computed at the same time
 	streams  chan struct{} // and for each page that is kept live
+	patching sync.Mutex    // held while a patch is made
 	turn     sync.Mutex    // held by what reads tasks that it then starts anew
 	stopped  chan struct{}
 	stop     sync.Once

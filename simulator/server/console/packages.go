@@ -68,8 +68,12 @@ func (v *visit) packageWith(f *form) error {
 	if err != nil {
 		return err
 	}
+	patches, err := v.patchSources(&p)
+	if err != nil {
+		return err
+	}
 	return v.pageTitled("package", p.Name, map[string]any{
-		"Package": &p, "Product": product, "Jobs": rows, "Pager": v.pager(at, total), "Usable": p.Status.Usable(), "Form": f,
+		"PatchFrom": patches, "Package": &p, "Product": product, "Jobs": rows, "Pager": v.pager(at, total), "Usable": p.Status.Usable(), "Form": f,
 	})
 }
 

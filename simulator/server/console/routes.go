@@ -60,6 +60,7 @@ func routeTable() []route {
 		{"GET packages/{package}", Viewer, (*visit).packagePage},
 		{"POST packages/{package}", Operator, (*visit).changePackage},
 		{"POST packages/{package}/delete", Operator, (*visit).deletePackage},
+		{"POST packages/{package}/patch", Operator, (*visit).makePatch},
 		{"GET packages/{package}/verify", Operator, (*visit).verifyPage},
 		{"POST packages/{package}/verify", Operator, (*visit).verify},
 		{"GET packages/{package}/batch", Operator, (*visit).batchForm},

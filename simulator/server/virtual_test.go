@@ -236,6 +236,7 @@ func TestF3CrashBetweenSaveAndSend(t *testing.T) {
 		c.run()
 		p := c.fill("d1")
 		d := c.connect("d1")
+		synctest.Wait() // the device has its CONNACK before the engine knows of it
 		j := c.batch(p, nil)
 		c.wantCounts(j, simulator.Counts{Notified: 1})
 		d.nothing()

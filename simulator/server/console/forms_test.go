@@ -431,9 +431,12 @@ func TestFailuresOpenTheirDevices(t *testing.T) {
 		t.Error(page.text())
 	}
 	b.must(b.post(to+"/rate", "MaximumPerMinute", strconv.Itoa(simulator.MinPushRate)))
-	var curve struct{ Total int }
+	var curve struct {
+		Total           int
+		Seconds, Failed []int
+	}
 	decode(t, b.get(to+"/progress.json").body, &curve)
-	if curve.Total != 4 {
+	if curve.Total != 4 || len(curve.Seconds) < 2 || curve.Failed[0] != 0 { // a line, also in the first second
 		t.Errorf("%+v", curve)
 	}
 }

@@ -57,8 +57,13 @@ export class Screen {
     const text = await this.page.locator("main").innerText();
     for (const key of text.match(/\b(?:nav|batch|package|device|module|job|task|failure|form|error)\.[a-z]\w*(?:\.\w+)*\b/g) ?? []) this.wrong(`shows the key ${key}`);
     if (/<no value>|%!|\{[a-z]+\}/.test(text)) this.wrong(`shows an unfilled place: ${text.match(/.*(?:<no value>|%!|\{[a-z]+\}).*/)[0]}`);
+    const chart = this.page.locator("[data-chart]");
     for (const theme of ["light", "dark"]) {
       await this.page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
+      if (await chart.count()) { // it is drawn once, in the colours of then
+        await this.page.reload();
+        await chart.locator("canvas").waitFor();
+      }
       for (const size of [wide, narrow]) {
         await this.page.setViewportSize(size);
         await this.page.evaluate(() => scrollTo(0, 0));

@@ -285,7 +285,7 @@ func (a *realAgent) end(o report.Outcome, show report.State) {
 	if a.over {
 		a.b.Taken(a.ended)
 	}
-	if !a.counted {
+	if !a.counted && (o == report.Succeeded || a.b.FailTimes == 0) { // else the cloud is to try again
 		a.counted = true
 		a.f.unsettled.Add(-1)
 	}

@@ -142,7 +142,9 @@ func (d *device) end(o report.Outcome) {
 	if d.over {
 		d.b.Taken(d.ended)
 	}
-	d.settle()
+	if o == report.Succeeded || d.b.FailTimes == 0 { // else the cloud is to try again
+		d.settle()
+	}
 	d.over, d.ended = true, o
 	d.b.Ended(o)
 	d.f.touched()

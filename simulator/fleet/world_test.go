@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"net"
 	"strconv"
@@ -18,7 +19,10 @@ import (
 	"github.com/leapslot/ota/simulator/server/openapi"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "8") // the tests wait most of the time; -parallel still counts
+	goleak.VerifyTestMain(m)
+}
 
 // world is a whole cloud, its broker and its store, on real sockets.
 type world struct {

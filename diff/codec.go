@@ -43,9 +43,10 @@ func (c codec) String() string {
 
 // decoder undoes the codecs. What it holds is made when it is first needed.
 type decoder struct {
-	zstd *zstd.Decoder
-	bzip *unsorter
-	lzma *unlzma
+	zstd  *zstd.Decoder
+	bzip  *unsorter
+	block []byte // of bzip2, for every section
+	lzma  *unlzma
 }
 
 // decode fills dst, which has the length that was announced, from src.
@@ -64,8 +65,10 @@ func (d *decoder) decode(c codec, dst, src []byte, name string) error {
 	}
 	if d.bzip == nil {
 		d.bzip = new(unsorter)
+		d.block = make([]byte, 0, bzipSectionLevel*bzipLevelBytes)
 	}
 	z := newBunzip(bytes.NewReader(src), 0, int64(len(src)), d.bzip, name)
+	z.block = d.block[:0]
 	if level := src[min(3, len(src)-1)]; level > '0'+bzipSectionLevel {
 		return badf("its %s is in blocks that are too large", name)
 	}

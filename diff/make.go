@@ -123,11 +123,11 @@ type trial struct {
 
 func (m *maker) trials() []trial {
 	if !m.Best {
-		return []trial{{false, plain}}
+		return []trial{{false, classic}}
 	}
 	ts := []trial{{false, plain}, {false, calm}}
 	if m.suffixes(int64(len(m.old))) {
-		ts = append(ts, trial{true, plain})
+		ts = append(ts, trial{true, classic})
 	}
 	return ts
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { accessKey } from "./cloud.js";
 import { image } from "./images.js";
-import { all, bench, checking, failing, names, password, sound } from "./names.js";
+import { all, bench, checking, failing, names, password, slow, sound } from "./names.js";
 
 export async function firstUser(s) {
   await s.go("");
@@ -91,7 +91,8 @@ function secretsOf(csv) {
 
 // run starts a device's agent. One that starts after the public key was copied has it.
 export function run(s, w, name) {
-  s.cloud.device({ product: w.product, name, secret: w.secrets[name], image: image("1.0.0", 60_000), settings: { key: w.publicKey, ...failing[name]?.settings } });
+  const settings = name === slow ? { download: 'rate_limit = "50KiB"' } : failing[name]?.settings;
+  s.cloud.device({ product: w.product, name, secret: w.secrets[name], image: image("1.0.0", 60_000), settings: { key: w.publicKey, ...settings } });
 }
 
 export async function more(s, w, list) {

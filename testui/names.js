@@ -12,7 +12,8 @@ export const password = "a lamp in every street";
 // signatures of the secure upgrade, and four that fail with each of the codes.
 export const bench = "bench-1";
 export const checking = "lamp-1";
-export const sound = [checking, "lamp-2"];
+export const slow = "lamp-2"; // a thin line, so that there is a progress to see
+export const sound = [checking, slow];
 export const failing = {
   "mast-1": { code: "-1", settings: { health: [["sh", "-c", 'test "$(head -n 1 "$OTAD_SLOT_PATH")" = 1.0.0']] } },
   "mast-2": { code: "-2", settings: { download: 'retries = 0\nproxy = "http://127.0.0.1:1"' } },

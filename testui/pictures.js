@@ -1,5 +1,5 @@
 // node testui/pictures.js: the best pictures of the last play, with 256 colours, for docs/console.md.
-// Wants Node 22 or newer, or 20.15, for zlib.crc32.
+// Wants a Node with zlib.crc32: 20.15 or 22.2 and newer.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { crc32, deflateSync, inflateSync } from "node:zlib";

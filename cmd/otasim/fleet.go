@@ -30,7 +30,7 @@ const productSecretEnv = "OTASIM_PRODUCT_SECRET"
 // fleetFlags are the flags of otasim fleet.
 type fleetFlags struct {
 	mqtt, devices, subs, shard, ramp, scenario string
-	ca, certs, yes, productSecret              string
+	ca, certs, yes, productSecret, source      string
 	seed                                       uint64
 	duration, quiet                            time.Duration
 	downloads, pushRate, most                  int
@@ -88,6 +88,7 @@ A broker that is not on this machine wants --yes-load-test HOST.
 	fl.StringVar(&f.ca, "ca", "", "PEM file with what mqtts verifies the broker with (default: the system's)")
 	fl.StringVar(&f.certs, "certs", "", "directory with DEVICE_NAME.pem, the certificate and key that each device signs in with over mqtts, in place of a secret")
 	fl.StringVar(&f.productSecret, "product-secret", "", "secret of the product, which devices without one in the list register with over mqtts (or "+productSecretEnv+")")
+	fl.StringVar(&f.source, "source", "", "addresses of this host that devices connect from, ADDR[,ADDR...] or a file of them (default: many of 127.0.x.y for a broker on loopback)")
 	fl.StringVar(&f.yes, "yes-load-test", "", "HOST of the broker, when it is on another machine: the load is wanted there")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "only print what would be done")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what happens to each device")
@@ -119,7 +120,7 @@ func (f *fleetFlags) run(ctx context.Context, out, errs io.Writer) error {
 		return fmt.Errorf("fleet: %w", err)
 	}
 	fmt.Fprintf(errs, "%s\n%s\n", f.plan(cfg, fl), host)
-	if err := host.Check(fl.Connections(), cfg.Downloads); err != nil {
+	if err := host.Check(fl.Connections(), cfg.Downloads, fl.Sources()); err != nil {
 		return usagef("fleet: %v", err)
 	}
 	if f.dryRun {
@@ -170,6 +171,11 @@ func (f *fleetFlags) config(errs io.Writer) (c fleet.Config, err error) {
 	}
 	if err := f.target(&c); err != nil {
 		return c, err
+	}
+	if f.source != "" {
+		if c.Sources, err = fleet.ReadSources(f.source); err != nil {
+			return c, usagef("--source: %v", err)
+		}
 	}
 	if c.Ramp, err = fleet.ParseRamp(f.ramp); err != nil {
 		return c, usagef("--ramp: %v", err)
@@ -240,8 +246,12 @@ func (f *fleetFlags) plan(c fleet.Config, fl *fleet.Fleet) string {
 	if f.duration > 0 {
 		end = "for " + f.duration.String()
 	}
-	return fmt.Sprintf("plays %d devices (%s) against %s, %s, at most %d downloads at once, %s",
-		fl.Devices(), c.Scenario.Name, c.Target.Addr(), f.ramp, c.Downloads, end)
+	from := ""
+	if len(c.Sources) > 0 {
+		from = fmt.Sprintf(" from %d addresses", len(c.Sources))
+	}
+	return fmt.Sprintf("plays %d devices (%s)%s against %s, %s, at most %d downloads at once, %s",
+		fl.Devices(), c.Scenario.Name, from, c.Target.Addr(), f.ramp, c.Downloads, end)
 }
 
 func (f *fleetFlags) describe(c fleet.Config, knee string) report.Run {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -25,6 +24,7 @@ type realAgent struct {
 	m *Member
 	b *trait
 
+	place   int // among the real agents
 	machine memoryBoot
 	slots   [2]platform.Slot
 	store   memoryStore
@@ -136,11 +136,7 @@ func (a *realAgent) dialPackage(ctx context.Context, network, addr string) (net.
 	if a.f.target.Local() && !loopback(host) {
 		return nil, errors.New("the package is on another machine than the broker, and this fleet stays on this one")
 	}
-	var source netip.Addr
-	if len(a.f.sources) > 0 && loopback(host) {
-		source = a.f.sources[0]
-	}
-	return dialer(source, wireTimeout).DialContext(ctx, network, addr)
+	return dialer(a.f.source(a.place, host), wireTimeout).DialContext(ctx, network, addr)
 }
 
 func (a *realAgent) move(to report.State) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net"
-	"net/netip"
 	"time"
 
 	"github.com/leapslot/ota/simulator/fleet/report"
@@ -159,7 +158,7 @@ func (d *device) dial(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return err
 	}
-	conn, tcp, err := door.open(ctx, d.f.dial(d))
+	conn, tcp, err := door.open(ctx, d.f.dial(d, d.f.target.host))
 	if err != nil {
 		return err
 	}
@@ -222,15 +221,12 @@ func (d *device) hangUp(why error) {
 	d.letGo()
 }
 
-// dial is how a device makes connections on this machine.
-func (f *Fleet) dial(d *device) dialFunc {
-	switch {
-	case f.cfg.Dial != nil:
+// dial is how a device makes connections to a host.
+func (f *Fleet) dial(d *device, host string) dialFunc {
+	if f.cfg.Dial != nil && (loopback(host) || host == f.target.host) {
 		return f.cfg.Dial
-	case len(f.sources) == 0:
-		return dialer(netip.Addr{}, wireTimeout).DialContext
 	}
-	return dialer(f.sources[d.source], wireTimeout).DialContext
+	return dialer(f.source(int(d.source), host), wireTimeout).DialContext
 }
 
 // cut ends the device's connection at the end of the run, without leaving its port to

@@ -65,22 +65,6 @@ func loopback(host string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// sourcesFor spreads devices over 127.0.x.y when the broker is on an address like that,
-// so that no address runs out of ports and the kernel finds a free one at once.
-func sourcesFor(t Target, devices, shard int) []netip.Addr {
-	ip, err := netip.ParseAddr(t.host)
-	if t.host != "localhost" && (err != nil || !ip.Is4() || !ip.IsLoopback()) {
-		return nil
-	}
-	n := devices/perSource + 1
-	out := make([]netip.Addr, n)
-	for i := range out {
-		k := shard*n + i
-		out[i] = netip.AddrFrom4([4]byte{127, 0, byte(1 + k/250%250), byte(1 + k%250)})
-	}
-	return out
-}
-
 // dialer makes connections that the kernel finds a port for when they are made, and not
 // before: with many of them the other way costs ten times as much.
 func dialer(source netip.Addr, timeout time.Duration) *net.Dialer {

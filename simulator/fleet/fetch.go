@@ -156,11 +156,7 @@ func (d *device) openPackage(ctx context.Context, where *url.URL) (net.Conn, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, wireTimeout)
 	defer cancel()
-	dial := d.f.dial(d)
-	if !loopback(host) {
-		dial = (&net.Dialer{}).DialContext
-	}
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(host, port))
+	conn, err := d.f.dial(d, host)(ctx, "tcp", net.JoinHostPort(host, port))
 	if err != nil || where.Scheme == "http" {
 		return conn, err
 	}

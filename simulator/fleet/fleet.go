@@ -41,6 +41,9 @@ type Config struct {
 	Downloads int
 	// PushRate is how many notices a minute the cloud should send; 0: it is not looked at.
 	PushRate int
+	// Sources are addresses of this host that devices connect from, in turns; none: many of
+	// 127.0.x.y for a broker on loopback, and else the kernel's choice.
+	Sources []netip.Addr
 	// CA is what mqtts verifies the broker with for real agents, in PEM; nil is the system's.
 	CA       []byte
 	Recorder *report.Recorder
@@ -106,8 +109,11 @@ func New(cfg Config) (*Fleet, error) {
 		return nil, err
 	}
 	f := &Fleet{cfg: cfg, target: cfg.Target, scenario: &cfg.Scenario, rec: cfg.Recorder, log: cfg.Log,
-		sources:  sourcesFor(cfg.Target, len(cfg.Members)/max(cfg.Shard.Count, 1), cfg.Shard.Index),
+		sources:  cfg.Sources,
 		dialling: make(chan struct{}, dialling), fetching: make(chan struct{}, cfg.Downloads)}
+	if len(f.sources) == 0 {
+		f.sources = sourcesFor(cfg.Target, len(cfg.Members)/max(cfg.Shard.Count, 1), cfg.Shard.Index)
+	}
 	if k := cfg.Scenario.Key; k != "" {
 		var err error
 		if f.key, err = verify.ParsePublicKey([]byte(k)); err != nil {

@@ -59,12 +59,15 @@ func ReadHost() (Host, error) {
 func (h Host) Sockets() int { return max(h.Files-spareFiles, 0) }
 
 // Check says why so many devices, each with a connection and as many downloads as
-// that beside them, cannot be played by one process, and what to do.
-func (h Host) Check(devices, downloads int) error {
+// that beside them, cannot be played by one process from so many addresses, and what to do.
+func (h Host) Check(devices, downloads, sources int) error {
 	if need := devices + min(downloads, devices); need > h.Sockets() {
 		room := max(h.Sockets()-downloads, 1)
 		return fmt.Errorf("%d devices and %d downloads at once want %d sockets, and this process may have %d: start %d shards (--shard 1/%d and so on)",
 			devices, min(downloads, devices), need, h.Sockets(), shardsFor(devices, room), shardsFor(devices, room))
+	}
+	if devices > h.Ports*sources {
+		return fmt.Errorf("%d devices want a port each, and %d source addresses have %d each: give more addresses (--source)", devices, sources, h.Ports)
 	}
 	if need := int64(devices) * bytesPerDevice; h.Memory > 0 && need > h.Memory {
 		return fmt.Errorf("%d devices want about %d MiB, and %d MiB are available: start shards on several machines", devices, need>>20, h.Memory>>20)

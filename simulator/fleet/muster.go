@@ -35,6 +35,9 @@ func (c *Config) check() error {
 	case c.Shard.Count > 1 && (c.Shard.Index < 0 || c.Shard.Index >= c.Shard.Count):
 		return fmt.Errorf("there is no shard %d of %d", c.Shard.Index+1, c.Shard.Count)
 	}
+	if err := c.Target.checkSources(c.Sources); err != nil {
+		return err
+	}
 	return c.Scenario.Validate()
 }
 
@@ -64,7 +67,7 @@ func (f *Fleet) muster() error {
 		}
 		t.expect(max(len(mine), 1))
 		if t.Client == ClientAgent {
-			a := &realAgent{f: f, m: m, b: t}
+			a := &realAgent{f: f, m: m, b: t, place: len(f.agents)}
 			f.agents = append(f.agents, a)
 			f.places = append(f.places, place{agent: a, hit: i})
 			continue

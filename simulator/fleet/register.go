@@ -62,7 +62,7 @@ func (d *device) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	conn, _, err := d.f.target.open(ctx, d.f.dial(d))
+	conn, _, err := d.f.target.open(ctx, d.f.dial(d, d.f.target.host))
 	if err != nil {
 		return err
 	}

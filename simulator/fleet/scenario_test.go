@@ -172,12 +172,16 @@ func FuzzParseRamp(f *testing.F) {
 }
 
 func TestHostSaysShards(t *testing.T) {
-	h := Host{Files: 20_000}
-	if err := h.Check(18_000, 1000); err != nil {
+	h := Host{Files: 20_000, Ports: 10_000}
+	if err := h.Check(18_000, 1000, 2); err != nil {
 		t.Error(err)
 	}
-	err := h.Check(50_000, 1000)
+	err := h.Check(50_000, 1000, 10)
 	if err == nil || !strings.Contains(err.Error(), "start 3 shards") {
 		t.Errorf("50,000 devices: %v", err)
+	}
+	err = h.Check(18_000, 1000, 1)
+	if err == nil || !strings.Contains(err.Error(), "--source") {
+		t.Errorf("18,000 devices from one address with 10,000 ports: %v", err)
 	}
 }

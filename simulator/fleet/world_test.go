@@ -38,12 +38,23 @@ var testKey = openapi.Key{ID: "id", Secret: "secret", Account: "me"}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldOf(t, server.Config{}, nil)
+}
+
+// newWorldOf is a world whose server has something set, and whose doors (0 for devices, 1
+// for the web) are what wrap makes of them.
+func newWorldOf(t *testing.T, c server.Config, wrap func(int, net.Listener) net.Listener) *world {
+	t.Helper()
 	w := &world{t: t}
 	devices, web := listen(t), listen(t)
 	w.mqtt = "mqtt://" + devices.Addr().String()
 	public := "http://" + web.Addr().String()
+	if wrap != nil {
+		devices, web = wrap(0, devices), wrap(1, web)
+	}
+	c.Dir, c.PublicURL, c.AccessKey, c.MaxPushRate = t.TempDir(), public, testKey, simulator.Unlimited
 	var err error
-	w.server, err = server.New(t.Context(), server.Config{Dir: t.TempDir(), PublicURL: public, AccessKey: testKey, MaxPushRate: simulator.Unlimited})
+	w.server, err = server.New(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

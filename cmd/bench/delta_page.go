@@ -23,7 +23,7 @@ Debian's packages for arm64. Do not edit: run it again.
   new image, or there would be no page.
 * The tunings of ` + "`otapack diff`" + ` were chosen by looking at libcrypto, python, containerd and two pairs of
   kernels (6.1.0-53 to -55, and -55 to -56): on those, sizes are better than on images that were not looked
-  at. Of what is measured here, modules and rootfs were not.
+  at. The pairs modules and rootfs were not used for that.
 * MB is 1,000,000 bytes.
 
 `)

@@ -10,9 +10,13 @@ export const accessKey = "play:play-secret";
 export class Cloud {
   #children = new Set();
   #stopped = false;
+  #break;
 
   constructor(dir) {
     this.dir = dir;
+    // broke is refused, and broken is why, as soon as a process ends that should not.
+    this.broke = new Promise((_, no) => (this.#break = (e) => (this.broken ??= e, no(e))));
+    this.broke.catch(() => {});
     mkdirSync(dir, { recursive: true });
   }
 
@@ -32,6 +36,7 @@ export class Cloud {
   async start() {
     const sim = this.#spawn("otasim", ["serve", "--data", join(this.dir, "cloud"), "--mqtt", "127.0.0.1:0",
       "--http", "127.0.0.1:0", "--connects-per-minute", "0", "--access-key", accessKey], "pipe", "otasim.log");
+    sim.ended.then((how) => this.#stopped || this.#break(new Error(`otasim ended with ${how}: ${join(this.dir, "otasim.log")}`)));
     for await (const line of createInterface({ input: sim.stdout })) {
       const [name, value] = line.split(" ");
       if (name === "mqtt") this.mqtt = value;
@@ -87,7 +92,7 @@ socket = "${dir}/api.sock"
         if (how !== 4 && !this.#stopped) throw new Error(`otad of ${name} ended with ${how}: ${join(this.dir, name)}.log`);
       }
     };
-    live().catch((e) => (this.broken ??= e));
+    live().catch((e) => this.#break(e));
   }
 
   async stop() {

@@ -13,7 +13,7 @@ export async function secureUpgrade(s, w) {
   await s.page.getByRole("button", { name: new RegExp(`^${s.t("copy")}`) }).click();
   await s.page.getByRole("button", { name: s.t("copied"), exact: true }).waitFor();
   w.publicKey = await s.page.evaluate(() => navigator.clipboard.readText());
-  if (!/^-----BEGIN .*PUBLIC KEY-----/.test(w.publicKey)) s.wrong(`the copied public key is ${JSON.stringify(w.publicKey)}`);
+  if (w.publicKey !== (await s.page.locator(`#key-${w.product}`).innerText()).trim()) s.wrong(`the copied public key is not the one that is shown: ${w.publicKey}`);
   await s.see("secure-upgrade-on");
 }
 
@@ -92,9 +92,8 @@ export async function batch(s, id, fill, picture) {
 
 // state waits until the page, which is live, says how the batch is.
 export async function state(s, key) {
-  const broken = setInterval(() => s.cloud.broken && s.page.close(), 1000);
-  await s.page.locator("#live-states").getByText(s.t(key), { exact: true }).waitFor({ timeout: 120_000 });
-  clearInterval(broken);
+  const there = s.page.locator("#live-states").getByText(s.t(key), { exact: true }).waitFor({ timeout: 120_000 });
+  await Promise.race([there, s.cloud.broke]);
 }
 
 export async function goodBatch(s, id) {
@@ -126,7 +125,7 @@ export async function dynamicBatch(s, id) {
     await s.input("TimeoutMinutes").fill("60");
   }, "batch-form-dynamic");
   const done = s.page.locator("#live-tasks").getByRole("row").filter({ hasText: s.t("task.SUCCEEDED") });
-  await done.nth(sound.length - 1).waitFor({ timeout: 120_000 });
+  await Promise.race([done.nth(sound.length - 1).waitFor({ timeout: 120_000 }), s.cloud.broke]);
   await s.see("batch-dynamic");
   await s.link("cancel").click();
   await s.title("cancel.title");

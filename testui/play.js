@@ -52,7 +52,9 @@ function walk(s, w, files) {
   ];
 }
 
-async function play(browser, language, dir, files) {
+async function play(language, dir, files) {
+  // A browser of its own: contexts of one browser share its clipboard.
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: process.getuid() === 0 ? ["--no-sandbox"] : [] });
   const cloud = new Cloud(join(dir, language));
   const context = await browser.newContext({ locale: language, viewport: { width: 1280, height: 900 }, acceptDownloads: true, permissions: ["clipboard-read", "clipboard-write"] });
   const s = new Screen(await context.newPage(), cloud, language, join(out, language));
@@ -64,10 +66,10 @@ async function play(browser, language, dir, files) {
       if (cloud.broken) throw cloud.broken;
     }
   } catch (e) {
-    s.wrong(`the play broke off: ${e.stack}`);
+    s.wrong(`the play broke off: ${(cloud.broken ?? e).stack}`);
     await s.page.screenshot({ path: join(out, language, "broke-off.png"), fullPage: true }).catch(() => {});
   } finally {
-    await context.close();
+    await browser.close();
     await cloud.stop();
   }
   return s;
@@ -76,12 +78,9 @@ async function play(browser, language, dir, files) {
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 const dir = mkdtempSync(join(tmpdir(), "test-ui-")); // short: the agents' sockets lie in it
-const root = process.getuid() === 0;
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: root ? ["--no-sandbox"] : [] });
 const files = makeImages(dir);
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : languages;
-const screens = await Promise.all(wanted.map((language) => play(browser, language, dir, files)));
-await browser.close();
+const screens = await Promise.all(wanted.map((language) => play(language, dir, files)));
 const found = screens.flatMap((s) => [...s.found].map(([what, pages]) => `${s.language}, ${[...pages].join(", ")}: ${what}`));
 for (const what of found) console.log(`wrong: ${what}`);
 say(`${screens.map((s) => `${s.number} screens in ${s.language}`).join(", ")}: ${found.length ? `${found.length} things are wrong` : "all is well"}; pictures in build/test-ui${found.length ? `, logs in ${dir}` : ""}`);

@@ -28,6 +28,7 @@ type serveFlags struct {
 	maxPushRate          string
 	clockSpeed           int
 	callsPerKey          int
+	maxDownloads         int
 	hook                 hookFlags
 	verbose              bool
 }
@@ -69,6 +70,7 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), thos
 	fl.StringVar(&f.maxPushRate, "max-push-rate", strconv.Itoa(simulator.MaxPushRate), "most devices a minute that a batch may ask for, or unlimited")
 	fl.IntVar(&f.clockSpeed, "clock-speed", 1, "how many times faster than the world's the clock of the rules runs: 60 rehearses an hour in a minute")
 	fl.IntVar(&f.callsPerKey, "max-call-rate", 0, "most calls of the API a second that an access key may make, 0 for any number")
+	fl.IntVar(&f.maxDownloads, "max-downloads", 0, "most downloads over HTTP at once, 0 for any number; one more is answered 503 with Retry-After")
 	f.hook.add(fl)
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what is dropped and refused too")
 	return cmd
@@ -108,6 +110,9 @@ func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
 	}
 	if f.callsPerKey < 0 {
 		return key, 0, usagef("--max-call-rate is 0 or more, not %d", f.callsPerKey)
+	}
+	if f.maxDownloads < 0 {
+		return key, 0, usagef("--max-downloads is 0 or more, not %d", f.maxDownloads)
 	}
 	if f.clockSpeed < 1 || f.clockSpeed > server.MaxClockSpeed {
 		return key, 0, usagef("--clock-speed is 1 to %d, not %d", server.MaxClockSpeed, f.clockSpeed)
@@ -163,7 +168,7 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 	}
 	s, err := server.New(ctx, server.Config{
 		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, Webhook: hook, CallsPerKey: f.callsPerKey, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
-		ConnectsPerMinute: f.doors.connectsPerMinute,
+		MaxDownloads: f.maxDownloads, ConnectsPerMinute: f.doors.connectsPerMinute,
 		Logger:            slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {

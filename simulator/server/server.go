@@ -38,6 +38,7 @@ type Config struct {
 	ClockSpeed  int          // how many times faster than the world's the rules' clock runs; 0 is 1
 	Logger      *slog.Logger // nil: silent
 
+	MaxDownloads      int // over HTTP, at once; 0 is no bound. One more is answered 503 with Retry-After
 	ConnectsPerMinute int // how often a device is let in; 0 is no bound (the platform: 5)
 }
 
@@ -101,7 +102,7 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if err := s.haveKey(ctx, c.AccessKey); err != nil {
 		return err
 	}
-	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, packagesDir), BaseURL: c.PublicURL, Logger: s.log})
+	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, packagesDir), BaseURL: c.PublicURL, MaxDownloads: c.MaxDownloads, Logger: s.log})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}

@@ -60,6 +60,18 @@ export async function addPackage(s, { name, file, version, source, picture }) {
   return new URL(s.page.url()).pathname.split("/").pop();
 }
 
+// A diff package that the server makes of two full ones.
+export async function patchByServer(s, id) {
+  await s.go(`packages/${id}`);
+  await s.page.getByText(s.t("patch"), { exact: true }).click();
+  await s.page.getByLabel(s.t("patch.name"), { exact: true }).fill("patch-by-server");
+  await s.see("patch-form");
+  await s.button("patch.make").click();
+  await s.heading("patch-by-server");
+  await s.page.getByText("2.0.0 → 3.0.0").first().waitFor();
+  await s.see("patch-made");
+}
+
 // 7. A package is verified on a device.
 export async function verify(s, id, picture) {
   await s.go(`packages/${id}`);

@@ -40,6 +40,7 @@ function walk(s, w, files) {
       w.broken = await doc.addPackage(s, { name: n.broken, file: files.full3, version: "3.0.0" });
       await doc.verify(s, w.broken);
     }],
+    ["a diff package made by the server", () => doc.patchByServer(s, w.broken)],
     ["four more agents", () => begin.more(s, w, Object.keys(failing))],
     ["8: a scheduled batch, cancelled", () => doc.scheduledBatch(s, w.broken, Object.keys(failing))],
     ["8: a batch that fails in part", () => doc.brokenBatch(s, w.broken, failing)],

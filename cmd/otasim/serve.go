@@ -169,7 +169,7 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 	s, err := server.New(ctx, server.Config{
 		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, Webhook: hook, CallsPerKey: f.callsPerKey, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
 		MaxDownloads: f.maxDownloads, ConnectsPerMinute: f.doors.connectsPerMinute,
-		Logger:            slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
+		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {
 		return fmt.Errorf("serve: %w", err)

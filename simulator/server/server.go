@@ -38,6 +38,10 @@ type Config struct {
 	ClockSpeed  int          // how many times faster than the world's the rules' clock runs; 0 is 1
 	Logger      *slog.Logger // nil: silent
 
+	// Store is where the model is kept in place of the database, for benchmarks; nil is the
+	// database. The API's lists, which are read from the database, are empty then.
+	Store store.Store
+
 	MaxDownloads      int // over HTTP, at once; 0 is no bound. One more is answered 503 with Retry-After
 	ConnectsPerMinute int // how often a device is let in; 0 is no bound (the platform: 5)
 }
@@ -92,6 +96,9 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if err := c.Webhook.check(); err != nil {
 		return err
 	}
+	if c.Store != nil && c.Webhook.URL != "" {
+		return fmt.Errorf("%w: a webhook wants the database", ErrConfig)
+	}
 	if err := s.openDir(c.Dir); err != nil {
 		return err
 	}
@@ -108,8 +115,12 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	}
 	s.sender = newSender(s.files, s.log, s.metrics)
 	opt := simulator.Options{Random: rand.Reader, MaxPushRate: c.MaxPushRate, AppEvents: true}
+	var model store.Store = s.store
+	if c.Store != nil {
+		model = c.Store
+	}
 	send := func(p []simulator.Push) { s.sender.unsent <- p }
-	if s.engine, err = newEngine(ctx, s.store, opt, send, s.log, s.metrics); err != nil {
+	if s.engine, err = newEngine(ctx, model, opt, send, s.log, s.metrics); err != nil {
 		return err
 	}
 	if c.Webhook.URL != "" {

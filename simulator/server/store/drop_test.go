@@ -16,6 +16,8 @@ import (
 func TestDeletedIsGone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ota.db")
 	w := newTown(t, path)
+	memory := NewMemory()
+	w.also = []Store{memory}
 	p, j := w.fill(4)
 	group := w.do(simulator.CreateGroup{Account: "me", Name: "group_1"}).(simulator.Group)
 	other := w.do(simulator.CreateGroup{Account: "me", Name: "group_2"}).(simulator.Group)
@@ -38,11 +40,13 @@ func TestDeletedIsGone(t *testing.T) {
 	apply(simulator.DeleteGroup{Group: other.ID})
 	w.now = w.now.Add(time.Second)
 	w.save()
+	sameState(t, w.store, memory)
 	if err := w.store.Close(); err != nil {
 		t.Fatal(err)
 	}
 
 	again := newTown(t, path)
+	again.also = w.also
 	st, err := again.store.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +75,7 @@ func TestDeletedIsGone(t *testing.T) {
 		again.do(simulator.DeleteDevice{Product: p.Key, Name: name})
 	}
 	again.do(simulator.DeleteProduct{Product: p.Key})
+	sameState(t, again.store, memory)
 	if st, err = again.store.Load(t.Context()); err != nil || len(st.Products)+len(st.Devices) != 0 {
 		t.Errorf("%d products, %d devices left, %v", len(st.Products), len(st.Devices), err)
 	}

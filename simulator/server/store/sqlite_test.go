@@ -25,6 +25,7 @@ type town struct {
 	t     testing.TB
 	cloud *simulator.Cloud
 	store *SQLite
+	also  []Store // that are given the same
 	now   time.Time
 }
 
@@ -43,13 +44,16 @@ func newTown(t testing.TB, path string) *town {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &town{t, c, s, start}
+	return &town{t, c, s, nil, start}
 }
 
 func (w *town) save() {
 	w.t.Helper()
-	if err := w.store.Commit(context.Background(), w.cloud.Changes()); err != nil {
-		w.t.Fatal(err)
+	ch := w.cloud.Changes()
+	for _, s := range append([]Store{w.store}, w.also...) {
+		if err := s.Commit(context.Background(), ch); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	w.cloud.Commit()
 	w.cloud.TakePushes()
@@ -167,30 +171,37 @@ func TestF4NoClose(t *testing.T) {
 
 func TestConflict(t *testing.T) {
 	w := newTown(t, filepath.Join(t.TempDir(), "ota.db"))
+	w.also = []Store{NewMemory()}
 	w.fill(3)
-	st, err := w.store.Load(t.Context())
+	conflict(t, w.store)
+	conflict(t, w.also[0])
+	w.do(simulator.CreateProduct{Account: "me", Name: "next"}) // and the store works on
+}
+
+func conflict(t *testing.T, s Store) {
+	t.Helper()
+	st, err := s.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	stale, fresh := st.Tasks[0], st.Tasks[1]
 	fresh.Revision++ // a good change beside a stale one: neither is stored
-	err = w.store.Commit(t.Context(), &simulator.Changes{Tasks: []simulator.Task{fresh, stale}})
+	err = s.Commit(t.Context(), &simulator.Changes{Tasks: []simulator.Task{fresh, stale}})
 	if !errors.Is(err, ErrConflict) {
 		t.Errorf("a stale revision: %v", err)
 	}
 	twice := st.Products[0]
 	twice.Revision = 1
-	if err := w.store.Commit(t.Context(), &simulator.Changes{Products: []simulator.Product{twice}}); !errors.Is(err, ErrConflict) {
+	if err := s.Commit(t.Context(), &simulator.Changes{Products: []simulator.Product{twice}}); !errors.Is(err, ErrConflict) {
 		t.Errorf("an insert of what is there: %v", err)
 	}
-	after, err := w.store.Load(t.Context())
+	after, err := s.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(st, after); diff != "" {
 		t.Errorf("a refused batch left something (-before +after):\n%s", diff)
 	}
-	w.do(simulator.CreateProduct{Account: "me", Name: "next"}) // and the store works on
 }
 
 // TestF8LockedByAnotherProcess locks the database from a process of its own.

@@ -171,7 +171,10 @@ func (s *service) openAPI(socket string) (stop func(), err error) {
 func (s *service) ready() {
 	st := s.current.Load().Status()
 	s.log.Info("otad runs", "version", s.build.Version, "slot", st.Slot, "stage", st.Stage)
-	debug.FreeOSMemory() // what the start needed
+	debug.FreeOSMemory() // what the start needed, and then the pages of the program
+	if err := letGo(); err != nil {
+		s.log.Debug("the pages of the program are kept", "err", err)
+	}
 	notify(daemon.SdNotifyReady)
 }
 

@@ -53,6 +53,14 @@ type device struct {
 type trait struct {
 	Behaviour
 	tally
+	subs int // dealt to its gateways, those of other shards too
+}
+
+// nextSub deals a device to a gateway, and says whether it is one of those that fail. Of so
+// many it is always the part that the behaviour says, rounded down.
+func (b *trait) nextSub() (fails bool) {
+	b.subs++
+	return int(float64(b.subs)*b.SubsFail+1e-9) > int(float64(b.subs-1)*b.SubsFail+1e-9)
 }
 
 type tally struct{ *report.Behaviour }

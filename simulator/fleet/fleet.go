@@ -125,7 +125,7 @@ func New(cfg Config) (*Fleet, error) {
 	}
 	for i := range cfg.Scenario.Behaviours {
 		b := &cfg.Scenario.Behaviours[i]
-		f.traits = append(f.traits, trait{*b, tally{f.rec.Behaviour(b.Name)}})
+		f.traits = append(f.traits, trait{Behaviour: *b, tally: tally{f.rec.Behaviour(b.Name)}})
 	}
 	return f, f.muster()
 }

@@ -151,3 +151,35 @@ func TestGateways(t *testing.T) {
 		t.Errorf("%d of 21 succeeded", n)
 	}
 }
+
+// TestSubsThatFail: a part of the devices behind gateways fails with -1, and is tried
+// again. Both shards together have the part that was asked for, and the cloud says the same
+// of each device.
+func TestSubsThatFail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	gateways := w.register(w.newProduct(1), 4)
+	subs := w.register(w.product, 20)
+	job := w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000), "RetryInterval", "0", "RetryCount", "1")
+	seen := map[report.Outcome]int{}
+	for i := range 2 {
+		f := w.fleet(gateways, func(c *Config) {
+			c.Subs, c.Shard, c.Quiet = subs, Shard{i, 2}, 2*time.Second
+		}, Behaviour{Subs: 5, SubsFail: 0.3})
+		r := w.run(f)
+		if !r.Behaviours[0].AsExpected() {
+			t.Errorf("the report has %v where %v are expected", r.Behaviours[0].Seen, r.Behaviours[0].Expected)
+		}
+		failed := 0
+		for o, n := range w.agree(f, job, w.product) {
+			seen[o] += n
+			if o == report.UpgradeFailed {
+				failed = n
+			}
+		}
+		wantCount(t, r, report.Retries, int64(failed))
+	}
+	if seen[report.Succeeded] != 14 || seen[report.UpgradeFailed] != 6 {
+		t.Errorf("the fleet saw %v, wanted are 14 that succeeded and 6 that failed with -1", seen)
+	}
+}

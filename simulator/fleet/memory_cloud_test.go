@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"testing"
 
 	"github.com/leapslot/ota/simulator"
@@ -23,6 +24,8 @@ func TestHelperMemoryCloud(t *testing.T) {
 	if dir == "" {
 		t.Skip("only run by BenchmarkCycle, as a process of its own")
 	}
+	floor := make([]byte, 64<<20) // as otasim serve has
+	defer runtime.KeepAlive(floor)
 	devices, web := listen(t), listen(t)
 	s, err := server.New(t.Context(), server.Config{Dir: dir, PublicURL: "http://" + web.Addr().String(), AccessKey: testKey,
 		MaxPushRate: simulator.Unlimited, Store: store.NewMemory()})

@@ -55,17 +55,20 @@ func (f *Fleet) muster() error {
 		if m.Secret == "" && f.cfg.Certificate == nil && (f.cfg.ProductSecret == "" || f.target.tls == nil || t.Client != ClientSmall) {
 			return fmt.Errorf("%s has no secret: small clients register over mqtts, with their product's (--product-secret)", m.Device)
 		}
-		var mine []Member
+		var mine []*sub
 		if t.Subs > 0 {
 			if len(subs) < t.Subs {
 				return fmt.Errorf("behaviour %.40q wants %d sub-devices for %s and %d are left: give more of them", t.Name, t.Subs, m.Device, len(subs))
 			}
-			mine, subs = subs[:t.Subs], subs[t.Subs:]
+			for k := range subs[:t.Subs] {
+				mine = append(mine, &sub{m: &subs[k], version: f.scenario.Version, fails: t.nextSub()})
+			}
+			subs = subs[t.Subs:]
 		}
 		if !f.cfg.Shard.has(i) {
 			continue
 		}
-		t.expect(max(len(mine), 1))
+		t.expect(mine)
 		if t.Client == ClientAgent {
 			a := &realAgent{f: f, m: m, b: t, place: len(f.agents)}
 			f.agents = append(f.agents, a)
@@ -92,24 +95,32 @@ func (f *Fleet) muster() error {
 	return nil
 }
 
-func (f *Fleet) device(m *Member, t *trait, subs []Member) *device {
-	d := &device{f: f, m: m, b: t, luck: f.scenario.luck(m.Device), versions: make([]string, 1+len(t.Modules))}
+func (f *Fleet) device(m *Member, t *trait, subs []*sub) *device {
+	d := &device{f: f, m: m, b: t, subs: subs, luck: f.scenario.luck(m.Device), versions: make([]string, 1+len(t.Modules))}
 	for i := range d.versions {
 		d.versions[i] = f.scenario.Version
 	}
 	if len(f.sources) > 0 {
 		d.source = uint16(len(f.devices) % len(f.sources))
 	}
-	for i := range subs {
-		d.subs = append(d.subs, &sub{m: &subs[i], version: f.scenario.Version})
-	}
 	return d
 }
 
-// expect says how the updates of so many devices of a behaviour should end, when the
-// cloud tries again what failed.
-func (b *trait) expect(n int) {
-	b.Devices(n)
+// expect says how the update of a device of the behaviour should end, or those of the
+// devices behind it, when the cloud tries again what failed.
+func (b *trait) expect(subs []*sub) {
+	for _, s := range subs {
+		b.Devices(1)
+		if s.fails {
+			b.Expect(report.UpgradeFailed, 1)
+		} else {
+			b.Expect(report.Succeeded, 1)
+		}
+	}
+	if len(subs) > 0 {
+		return
+	}
+	b.Devices(1)
 	o := report.Succeeded
 	switch {
 	case b.Silent:
@@ -123,7 +134,7 @@ func (b *trait) expect(n int) {
 	case b.Reports != "":
 		o = report.OtherFailed
 	}
-	b.Expect(o, n)
+	b.Expect(o, 1)
 }
 
 // judge gives each update that has not ended its end. Nothing is played any more.

@@ -50,11 +50,12 @@ type Behaviour struct {
 	Share  float64 `toml:"share"`  // of the fleet, beside the shares of the others
 	Client string  `toml:"client"` // ClientSmall ("") or ClientAgent
 
-	Modules []string `toml:"modules"` // besides default; all report their versions, and any may be upgraded
-	Subs    int      `toml:"subs"`    // a gateway: so many of the devices after it in the list are behind it
-	Pull    Duration `toml:"pull"`    // asks for an upgrade so often, besides taking what is pushed
-	Reboot  Duration `toml:"reboot"`  // how long a reboot takes
-	Percent int      `toml:"percent"` // reports progress each so many percent, however fast; 0 is as the agent does: each 5, and at most once a second
+	Modules  []string `toml:"modules"`   // besides default; all report their versions, and any may be upgraded
+	Subs     int      `toml:"subs"`      // a gateway: so many of the devices after it in the list are behind it
+	SubsFail float64  `toml:"subs_fail"` // this part of a gateway's devices, 0 to 1, reports -1 instead of success, always
+	Pull     Duration `toml:"pull"`      // asks for an upgrade so often, besides taking what is pushed
+	Reboot   Duration `toml:"reboot"`    // how long a reboot takes
+	Percent  int      `toml:"percent"`   // reports progress each so many percent, however fast; 0 is as the agent does: each 5, and at most once a second
 
 	Latency   Duration `toml:"latency"`   // of the link, one way
 	Bandwidth Size     `toml:"bandwidth"` // of the link, a second; 0 is any
@@ -201,6 +202,8 @@ func (b *Behaviour) validate() error {
 		return fmt.Errorf("flood is %d: give at most %d messages", b.Flood, MaxFlood)
 	case b.Subs < 0 || b.Subs > MaxSubs:
 		return fmt.Errorf("subs is %d: give at most %d", b.Subs, MaxSubs)
+	case !(b.SubsFail >= 0 && b.SubsFail <= 1) || b.SubsFail > 0 && b.Subs == 0:
+		return fmt.Errorf("subs_fail is %v: give a part of the subs, 0 to 1", b.SubsFail)
 	case len(b.Modules) >= MaxModules:
 		return fmt.Errorf("%d modules: give at most %d", len(b.Modules), MaxModules-1)
 	case (b.OfflineAfter > 0 || b.Wave > 0) != (b.OfflineFor > 0):
@@ -217,9 +220,9 @@ func (b *Behaviour) validate() error {
 	}
 	if odd := *b; b.Subs > 0 {
 		odd.link()
-		odd.Subs = 0
+		odd.Subs, odd.SubsFail = 0, 0
 		if fmt.Sprint(odd) != fmt.Sprint(Behaviour{Client: b.Client}) {
-			return errors.New("a gateway has subs, a link and absences, and is otherwise good")
+			return errors.New("a gateway has subs, subs_fail, a link and absences, and is otherwise good")
 		}
 	}
 	for _, m := range b.Modules {

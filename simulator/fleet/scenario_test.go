@@ -53,6 +53,8 @@ func TestScenarioRefused(t *testing.T) {
 		"version='a b'\n[[behaviour]]\nname='a'\nshare=1":                    "version",
 		"backoff='1h'\n[[behaviour]]\nname='a'\nshare=1":                     "backoff_most",
 		"[[behaviour]]\nname='a'\nshare=1\nsubs=2\nhang_at=3":                "gateway",
+		"[[behaviour]]\nname='a'\nshare=1\nsubs=2\nsubs_fail=1.5":            "subs_fail",
+		"[[behaviour]]\nname='a'\nshare=1\nsubs_fail=0.5":                    "subs_fail",
 		"[[behaviour]]\nname='a'\nshare=1\nwave='1s'\noffline_for='2s'\n":    "longer",
 		"[[behaviour]]\nname='a'\nshare=1\nhang_at=100\n":                    "hang_at",
 		"[[behaviour]]\nname='a'\nshare=nan\n":                               "share",

@@ -22,6 +22,7 @@ type sub struct {
 	ended   report.Outcome
 	over    bool
 	noticed bool
+	fails   bool // with -1, always
 }
 
 // logIn takes the sub-devices in, logs them in and reports their versions.
@@ -109,6 +110,9 @@ func (d *device) noticeForSub(ctx context.Context, s *sub, m mail) error {
 	s.noticed = true
 	if u := s.update; u == nil || !u.notice.Same(n) {
 		d.announced(m)
+		if s.over && s.ended != report.Succeeded {
+			d.f.rec.Add(report.Retries, 1)
+		}
 		s.update = &update{dev: s.m.Device, notice: n, noticed: m.at}
 	} else {
 		d.again(m)
@@ -124,6 +128,8 @@ func (d *device) noticeForSub(ctx context.Context, s *sub, m mail) error {
 		step, end = bad.step, report.OutcomeOf(int(bad.step))
 	case err != nil:
 		return err
+	case s.fails:
+		step, end = ota.StepUpgradeFailed, report.UpgradeFailed
 	default:
 		s.version = n.Version
 	}

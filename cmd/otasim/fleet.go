@@ -36,6 +36,7 @@ type fleetFlags struct {
 	downloads, pushRate, most                  int
 	dryRun, verbose                            bool
 	prometheus                                 string
+	cloud                                      askFlags
 	out                                        outcome
 }
 
@@ -93,6 +94,7 @@ A broker that is not on this machine wants --yes-load-test HOST.
 	fl.BoolVar(&f.dryRun, "dry-run", false, "only print what would be done")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what happens to each device")
 	fl.StringVar(&f.prometheus, "prometheus", "", "serve the figures at http://ADDR/metrics while it runs")
+	f.cloud.add(cmd)
 	f.out.flags(cmd)
 	return cmd
 }
@@ -104,6 +106,9 @@ func (f *fleetFlags) run(ctx context.Context, out, errs io.Writer) error {
 		return err
 	}
 	if err := f.out.parse(); err != nil {
+		return err
+	}
+	if err := f.cloud.check(); err != nil {
 		return err
 	}
 	for _, name := range []*string{&f.out.report, &f.out.json, &f.out.junit} {
@@ -143,6 +148,7 @@ func (f *fleetFlags) run(ctx context.Context, out, errs io.Writer) error {
 	if ctx.Err() != nil {
 		rec.Note("the run was stopped before its end")
 	}
+	f.cloud.ask(ctx, fl, rec)
 	rec.Describe(f.describe(cfg, fl.Knee()))
 	return f.out.write(rec.Result(time.Now()), out)
 }

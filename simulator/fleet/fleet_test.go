@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator/fleet/report"
 )
 
@@ -181,5 +182,37 @@ func TestSubsThatFail(t *testing.T) {
 	}
 	if seen[report.Succeeded] != 14 || seen[report.UpgradeFailed] != 6 {
 		t.Errorf("the fleet saw %v, wanted are 14 that succeeded and 6 that failed with -1", seen)
+	}
+}
+
+// TestGaveUp: of what the cloud has given up the report has timeouts. Those of devices that
+// hang are as expected, those of good ones are not, and what failed by itself stays so.
+func TestGaveUp(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	members := w.register(w.product, 12)
+	w.batch(w.product, w.firmware(w.product, "2.0.0", 10_000))
+	f := w.fleet(members, nil, Behaviour{Name: "good"}, Behaviour{Name: "hangs", HangAt: 40}, Behaviour{Name: "fails", Fail: -2})
+	w.run(f)
+	late := map[ota.Device]bool{}
+	for _, m := range members {
+		late[m.Device] = true
+	}
+	if n := f.GaveUp(late); n != 8 {
+		t.Errorf("%d were given up", n)
+	}
+	for _, b := range f.rec.Result(time.Now()).Behaviours {
+		want := report.TimedOut
+		if b.Behaviour == "fails" {
+			want = report.DownloadFailed
+		}
+		if b.Seen[want] != 4 || b.AsExpected() != (b.Behaviour != "good") {
+			t.Errorf("%s: the report has %v where %v are expected", b.Behaviour, b.Seen, b.Expected)
+		}
+	}
+	for _, e := range f.Endings() {
+		if (e.Outcome == report.TimedOut) != (e.Behaviour != "fails") {
+			t.Errorf("%s (%s) ended with %v", e.Device, e.Behaviour, e.Outcome)
+		}
 	}
 }

@@ -107,34 +107,33 @@ func (f *Fleet) device(m *Member, t *trait, subs []*sub) *device {
 }
 
 // expect says how the update of a device of the behaviour should end, or those of the
-// devices behind it, when the cloud tries again what failed.
+// devices behind it.
 func (b *trait) expect(subs []*sub) {
 	for _, s := range subs {
 		b.Devices(1)
-		if s.fails {
-			b.Expect(report.UpgradeFailed, 1)
-		} else {
-			b.Expect(report.Succeeded, 1)
-		}
+		b.Expect(s.wanted(), 1)
 	}
-	if len(subs) > 0 {
-		return
+	if len(subs) == 0 {
+		b.Devices(1)
+		b.Expect(b.wanted(), 1)
 	}
-	b.Devices(1)
-	o := report.Succeeded
+}
+
+// wanted is how an update should end when the cloud tries again what failed.
+func (b *trait) wanted() report.Outcome {
 	switch {
 	case b.Silent:
-		o = report.NeverAnswered
+		return report.NeverAnswered
 	case b.HangAt > 0:
-		o = report.Unfinished
+		return report.Unfinished
 	case b.WrongRange:
-		o = report.VerifyFailed
+		return report.VerifyFailed
 	case b.Fail != 0 && b.FailTimes == 0:
-		o = report.OutcomeOf(b.Fail)
+		return report.OutcomeOf(b.Fail)
 	case b.Reports != "":
-		o = report.OtherFailed
+		return report.OtherFailed
 	}
-	b.Expect(o, 1)
+	return report.Succeeded
 }
 
 // judge gives each update that has not ended its end. Nothing is played any more.

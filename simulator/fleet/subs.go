@@ -25,6 +25,13 @@ type sub struct {
 	fails   bool // with -1, always
 }
 
+func (s *sub) wanted() report.Outcome {
+	if s.fails {
+		return report.UpgradeFailed
+	}
+	return report.Succeeded
+}
+
 // logIn takes the sub-devices in, logs them in and reports their versions.
 func (d *device) logIn() error {
 	for from := 0; from < len(d.subs); from += subBatch {

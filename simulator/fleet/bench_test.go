@@ -45,7 +45,8 @@ type served struct {
 	ca       []byte
 	product  string
 	packages int
-	memory   bool // its store is in memory, and it has no lists: see TestHelperMemoryCloud
+	more     []string // arguments of serve
+	memory   bool     // its store is in memory, and it has no lists: see TestHelperMemoryCloud
 }
 
 func newServed(b *testing.B, dir string) *served {
@@ -53,9 +54,9 @@ func newServed(b *testing.B, dir string) *served {
 	return newServedOf(b, dir, false)
 }
 
-func newServedOf(b *testing.B, dir string, memory bool) *served {
+func newServedOf(b *testing.B, dir string, memory bool, more ...string) *served {
 	b.Helper()
-	s := &served{b: b, memory: memory, program: os.Getenv(programEnv), dir: dir, mqtt: "127.0.0.1:0", mqtts: "127.0.0.1:0", http: "127.0.0.1:0"}
+	s := &served{b: b, memory: memory, more: more, program: os.Getenv(programEnv), dir: dir, mqtt: "127.0.0.1:0", mqtts: "127.0.0.1:0", http: "127.0.0.1:0"}
 	if s.program == "" {
 		b.Skipf("%s is not set: it is the path of otasim (make bench-fleet)", programEnv)
 	}
@@ -74,8 +75,8 @@ func newServedOf(b *testing.B, dir string, memory bool) *served {
 // start starts the process, again at the addresses it had.
 func (s *served) start(cert, key string) {
 	s.b.Helper()
-	s.cmd = exec.Command(s.program, "serve", "--data", s.dir, "--mqtt", s.mqtt, "--mqtts", s.mqtts, "--tls-cert", cert, "--tls-key", key,
-		"--http", s.http, "--access-key", testKey.ID+":"+testKey.Secret, "--max-push-rate", "unlimited")
+	s.cmd = exec.Command(s.program, append([]string{"serve", "--data", s.dir, "--mqtt", s.mqtt, "--mqtts", s.mqtts, "--tls-cert", cert, "--tls-key", key,
+		"--http", s.http, "--access-key", testKey.ID + ":" + testKey.Secret, "--max-push-rate", "unlimited"}, s.more...)...)
 	if s.memory {
 		s.cmd = exec.Command(os.Args[0], "-test.run", "^TestHelperMemoryCloud$")
 		s.cmd.Env = append(os.Environ(), memoryCloudEnv+"="+s.dir)

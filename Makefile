@@ -64,7 +64,7 @@ test:
 	@scripts/need.sh go:golang bsdiff:bsdiff mke2fs:e2fsprogs time:time swtpm:swtpm swtpm_setup:swtpm-tools fw_setenv:libubootenv-tool \
 		mkenvimage:u-boot-tools grub-editenv:grub-common grub-script-check:grub-common grub-emu:grub-emu barebox-state:dt-utils \
 		dtc:device-tree-compiler debugfs:e2fsprogs losetup:mount addpart:util-linux sgdisk:gdisk openssl:openssl \
-		efibootmgr:efibootmgr bootctl:systemd-boot softhsm2-util:softhsm2 gcc:gcc
+		efibootmgr:efibootmgr bootctl:systemd-boot softhsm2-util:softhsm2 gcc:gcc bzip2:bzip2 xz:xz-utils
 	$(GO) vet ./...
 	$(GO) test -timeout 9m ./...
 	$(GO) test -tags pkcs11 ./verify/pkcs11

@@ -1,7 +1,5 @@
 package ota
 
-import "fmt"
-
 // Bounds of the names that identify a device.
 const (
 	MaxProductKeyLen = 64
@@ -28,13 +26,13 @@ func (d Device) Validate() error {
 
 // checkName says why s is not a name of lo to hi characters made of ASCII
 // letters, digits and those in extra.
-func checkName(what, s string, lo, hi int, extra string) error {
+func checkName(what word, s string, lo, hi int, extra string) error {
 	if len(s) < lo || len(s) > hi {
-		return fmt.Errorf("%s %.80q has %d characters, allowed are %d to %d", what, s, len(s), lo, hi)
+		return say("%s %.80q has %d characters, allowed are %d to %d", what, s, len(s), lo, hi)
 	}
 	for i := 0; i < len(s); i++ {
 		if !isWord(s[i]) && !contains(extra, s[i]) {
-			return fmt.Errorf("%s %q has the character %q, allowed are letters, digits and %q", what, s, s[i], extra)
+			return say("%s %q has the character %q, allowed are letters, digits and %q", what, s, s[i], extra)
 		}
 	}
 	return nil

@@ -1,9 +1,6 @@
 package ota
 
-import (
-	"fmt"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Limits of names and messages (protocol sections 1, 5 and 10; rules P9, P11, P14).
 const (
@@ -47,10 +44,10 @@ func CheckAlias(s string) error { return checkName("alias", s, MinAliasLen, MaxA
 // character counting as one (P11, P16).
 func CheckText(what, s string, hi int) error {
 	if !utf8.ValidString(s) {
-		return fmt.Errorf("%s is not valid UTF-8", what)
+		return say("%s is not valid UTF-8", word(what))
 	}
 	if n := utf8.RuneCountInString(s); n > hi {
-		return fmt.Errorf("%s has %d characters, allowed are at most %d", what, n, hi)
+		return say("%s has %d characters, allowed are at most %d", word(what), n, hi)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"encoding/hex"
-	"fmt"
 	"slices"
 
 	"github.com/leapslot/ota"
@@ -114,7 +113,7 @@ func (f *File) check(m ota.SignMethod, suffixes []string) error {
 		return err
 	}
 	if f.Size < 1 || f.Size > MaxFileSize {
-		return fmt.Errorf("%s has %d bytes, allowed are 1 to %d (1,000 MB)", f.Name, f.Size, MaxFileSize)
+		return Say("%s has %d bytes, allowed are 1 to %d (1,000 MB)", f.Name, f.Size, MaxFileSize)
 	}
 	for _, d := range []struct {
 		name, hex string
@@ -123,7 +122,7 @@ func (f *File) check(m ota.SignMethod, suffixes []string) error {
 	}{{"MD5", f.MD5, 16, m == ota.MD5}, {"SHA256", f.SHA256, 32, m == ota.SHA256}} {
 		raw, err := hex.DecodeString(d.hex)
 		if err != nil || len(raw) != d.len && (len(raw) > 0 || d.needed) {
-			return fmt.Errorf("%s: %q is no %s digest", f.Name, d.hex, d.name)
+			return Say("%s: %q is no %s digest", f.Name, d.hex, d.name)
 		}
 	}
 	return nil

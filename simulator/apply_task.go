@@ -90,11 +90,11 @@ func (c *Cloud) checkReupgrade(t *Task, now Stamp) error {
 	case c.revived[t.ID] != nil && c.revived[t.ID].Revision != t.Revision:
 		return fail(Refused, "Tasks", "task %s has changed meanwhile", t.ID)
 	case j.Finish != 0 && j.Finish <= now:
-		return fail(Refused, "Tasks", "task %s: %s", t.ID, ReasonFinished)
+		return fail(Refused, "Tasks", "task %s: %s", t.ID, word(ReasonFinished))
 	case !j.pkg.offers(d.Version(t.Module), j.Sources):
 		return fail(Refused, "Tasks", "task %s: device %s runs %q, which the job does not upgrade", t.ID, d.Name, d.Version(t.Module))
 	case d.blocked(j):
-		return fail(Refused, "Tasks", "task %s: %s", t.ID, ReasonBusy)
+		return fail(Refused, "Tasks", "task %s: %s", t.ID, word(ReasonBusy))
 	}
 	return nil
 }

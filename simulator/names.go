@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -14,16 +13,16 @@ import (
 func CheckPackageName(s string) error {
 	n := utf8.RuneCountInString(s)
 	if n < 1 || n > MaxPackageName {
-		return fmt.Errorf("a package's name has 1 to %d characters, not %d", MaxPackageName, n)
+		return Say("a package's name has 1 to %d characters, not %d", MaxPackageName, n)
 	}
 	for i, r := range s {
 		if letter(r) || i > 0 && strings.ContainsRune("-_()", r) {
 			continue
 		}
 		if i == 0 {
-			return fmt.Errorf("a package's name begins with a Chinese, English or Japanese letter or a digit, not with %q", r)
+			return Say("a package's name begins with a Chinese, English or Japanese letter or a digit, not with %q", r)
 		}
-		return fmt.Errorf("a package's name has Chinese, English and Japanese letters, digits and - _ ( ), not %q", r)
+		return Say("a package's name has Chinese, English and Japanese letters, digits and - _ ( ), not %q", r)
 	}
 	return nil
 }
@@ -45,10 +44,10 @@ func letter(r rune) bool {
 func CheckFileName(s string, suffixes []string) error {
 	low := strings.ToLower(s)
 	if !slices.ContainsFunc(suffixes, func(x string) bool { return strings.HasSuffix(low, x) && len(low) > len(x) }) {
-		return fmt.Errorf("a package file ends in %s, not as %q does", strings.Join(suffixes, " "), s)
+		return Say("a package file ends in %s, not as %q does", strings.Join(suffixes, " "), s)
 	}
 	if strings.ContainsAny(s, "/\\\x00") || !utf8.ValidString(s) {
-		return fmt.Errorf("a package file's name is a plain name, not %q", s)
+		return Say("a package file's name is a plain name, not %q", s)
 	}
 	return nil
 }

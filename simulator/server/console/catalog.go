@@ -29,13 +29,15 @@ func languages() []Language { return []Language{English, Chinese} }
 type catalog map[string]string
 
 func loadCatalog(l Language) (catalog, error) {
-	b, err := catalogFiles.ReadFile("i18n/" + string(l) + ".json")
-	if err != nil {
-		return nil, err
-	}
 	c := catalog{}
-	if err := json.Unmarshal(b, &c); err != nil {
-		return nil, fmt.Errorf("catalog %s: %w", l, err)
+	for _, name := range []string{"i18n/", "i18n/refused."} {
+		b, err := catalogFiles.ReadFile(name + string(l) + ".json")
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(b, &c); err != nil {
+			return nil, fmt.Errorf("catalog %s%s: %w", name, l, err)
+		}
 	}
 	return c, nil
 }

@@ -110,14 +110,14 @@ func (f *form) listed(name string, err error) {
 	case errors.As(err, &rows):
 		lines := make([]string, 0, len(rows.Rows)+1)
 		for _, r := range rows.Rows {
-			lines = append(lines, f.v.t("list.row", "row", r.Row, "text", r.Text))
+			lines = append(lines, f.v.t("list.row", "row", r.Row, "text", f.v.refusal(r.Why)))
 		}
 		if more := rows.Total - len(rows.Rows); more > 0 {
 			lines = append(lines, f.v.t("list.more", "n", more))
 		}
 		f.wrong(name, strings.Join(lines, "\n"))
 	default:
-		f.wrong(name, err.Error())
+		f.wrong(name, f.v.refusal(err))
 	}
 }
 

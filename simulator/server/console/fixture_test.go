@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"mime/multipart"
 	"net"
@@ -115,6 +116,18 @@ var tags = regexp.MustCompile(`<[^>]*>`)
 func (a answered) text() string {
 	return strings.Join(strings.Fields(tags.ReplaceAllString(a.body, " ")), " ")
 }
+
+// says reports whether a page says something: marks of quotation, capitals and the marks
+// between thousands are the language's own.
+func (a answered) says(want string) bool {
+	return strings.Contains(plain(html.UnescapeString(a.text())), plain(want))
+}
+
+func plain(s string) string {
+	return strings.ToLower(thousands.ReplaceAllString(strings.NewReplacer("“", `"`, "”", `"`).Replace(s), "$1$2"))
+}
+
+var thousands = regexp.MustCompile(`(\d),(\d)`)
 
 func (b *browser) do(r *http.Request) answered {
 	b.t.Helper()

@@ -99,9 +99,9 @@ func (f *form) refused(err error, inputs ...string) error {
 		return err
 	}
 	if slices.Contains(inputs, no.Field) {
-		f.wrong(no.Field, no.Message)
+		f.wrong(no.Field, f.v.refusal(err))
 	} else {
-		f.Top = no.Message
+		f.Top = f.v.refusal(err)
 	}
 	return nil
 }

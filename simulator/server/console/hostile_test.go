@@ -297,7 +297,7 @@ func TestSettings(t *testing.T) {
 		{"taken", []string{"ID", "ci", "Role", "admin"}, "There is an access key with this id already."},
 		{"the server's own", []string{"ID", "id", "Role", "admin"}, "There is an access key with this id already."},
 		{"a bad id", []string{"ID", "c i", "Role", "admin"}, "An id has 1 to 64"},
-		{"no role", []string{"ID", "x", "Role", "king"}, "is none of the roles"},
+		{"no role", []string{"ID", "x", "Role", "king"}, "Choose one of the roles."},
 	} {
 		b.expect(t, "settings/keys", tc)
 	}

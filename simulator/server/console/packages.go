@@ -241,13 +241,13 @@ func (v *visit) filledWithFile() (*form, *simulator.File, error) {
 // take stores the file of a form, unless its name says already that it cannot be one.
 func (v *visit) take(f *form, part *multipart.Part) error {
 	if err := simulator.CheckFileName(part.FileName(), simulator.SuffixesNow()); err != nil {
-		f.wrong("Files", err.Error())
+		f.wrong("Files", v.refusal(err))
 		_, _ = io.Copy(io.Discard, io.LimitReader(part, maxForm)) // so that the browser reads the answer
 		return nil
 	}
 	stored, err := v.Files.Put(part)
 	if errors.Is(err, packages.ErrRefused) {
-		f.wrong("Files", err.Error())
+		f.wrong("Files", v.refusal(err))
 		return nil
 	}
 	if err != nil {

@@ -63,7 +63,7 @@ func TestP12PatchOfTwoPackages(t *testing.T) {
 			t.Errorf("from %s: %d", from, a.status)
 		}
 	}
-	if a := b.post("packages/"+ids[1]+"/patch", "From", ids[0], "Name", "patch"); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.text(), "there is a package named") {
+	if a := b.post("packages/"+ids[1]+"/patch", "From", ids[0], "Name", "patch"); a.status != http.StatusUnprocessableEntity || !a.says("there is a package named") {
 		t.Errorf("the same name: %d %s", a.status, a.text())
 	}
 	stranger := w.as("operator", "other")

@@ -73,6 +73,7 @@ func functions(l Language, words catalog, a assets) template.FuncMap {
 		"list":   func(v ...any) []any { return v },
 		"dict":   dict,
 		"status": func(kind string, v any) string { return words.text(fmt.Sprintf("%s.%v", kind, v)) },
+		"reason": words.reason,
 		"failing": func(step int, reason string) string {
 			return words.text("failure." + failureKind(step, reason))
 		},

@@ -81,7 +81,7 @@ func (v *visit) makeKey() error {
 		f.wrong("ID", v.t("key.id.wrong"))
 	}
 	if _, err := openapi.ParseRole(k.Role); err != nil {
-		f.wrong("Role", err.Error())
+		f.wrong("Role", v.t("role.wrong"))
 	}
 	if len(k.Note) > maxNote {
 		f.wrong("Note", v.t("error.long", "n", maxNote))
@@ -138,7 +138,7 @@ func (v *visit) makeUser() error {
 	f.Values.Del("Password")
 	u := store.User{Name: f.text("User"), Account: v.account, Role: f.text("Role"), Created: simulator.At(v.Now())}
 	if _, err := ParseRole(u.Role); err != nil {
-		f.wrong("Role", err.Error())
+		f.wrong("Role", v.t("role.wrong"))
 	}
 	f.checkUser(&u, password)
 	if f.ok() {

@@ -168,7 +168,7 @@ func (v *visit) fail(err error) {
 	case errors.As(err, &p):
 		status, text = p.status, v.t(p.key, p.pairs...)
 	case errors.As(err, &refused):
-		status, text = http.StatusUnprocessableEntity, refused.Message
+		status, text = http.StatusUnprocessableEntity, v.refusal(err)
 		if refused.Code == simulator.NotFound {
 			status = http.StatusNotFound
 		}

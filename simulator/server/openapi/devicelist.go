@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/simulator"
 )
 
 // DeviceListTemplate is the file that a user fills in with the names of devices, one
@@ -39,6 +40,8 @@ type DeviceName struct {
 type RowError struct {
 	Row  int // from 1, a head counts
 	Text string
+
+	Why error // the same, with its pattern: see simulator.SentenceOf
 }
 
 // DeviceListError is why a list of devices is refused: the first rows that are
@@ -65,7 +68,8 @@ func (e *DeviceListError) Error() string {
 
 func (e *DeviceListError) add(row int, format string, args ...any) {
 	if e.Total++; len(e.Rows) < maxRowErrors {
-		e.Rows = append(e.Rows, RowError{row, fmt.Sprintf(format, args...)})
+		why := simulator.Say(format, args...)
+		e.Rows = append(e.Rows, RowError{row, why.Error(), why})
 	}
 }
 
@@ -112,7 +116,7 @@ func ParseDeviceList(file []byte, most int) ([]DeviceName, error) {
 				continue
 			}
 			if len(names) == most {
-				return nil, fmt.Errorf("more than %d devices are listed, row %d is the first one too many", most, row)
+				return nil, simulator.Say("more than %d devices are listed, row %d is the first one too many", most, row)
 			}
 			first[name] = row
 			names = append(names, DeviceName{name, row})
@@ -122,7 +126,7 @@ func ParseDeviceList(file []byte, most int) ([]DeviceName, error) {
 		return nil, &wrong
 	}
 	if len(names) == 0 {
-		return nil, errors.New("no device is listed")
+		return nil, simulator.Say("no device is listed")
 	}
 	return names, nil
 }
@@ -142,20 +146,20 @@ func isHead(s string) bool {
 // spreadsheets in Chinese write.
 func decodeList(file []byte) (string, error) {
 	if bytes.HasPrefix(file, []byte("\xff\xfe")) || bytes.HasPrefix(file, []byte("\xfe\xff")) {
-		return "", errors.New("the file is UTF-16: save it as CSV in UTF-8 or GB18030")
+		return "", simulator.Say("the file is UTF-16: save it as CSV in UTF-8 or GB18030")
 	}
 	if bytes.IndexByte(file, 0) >= 0 {
-		return "", errors.New("the file has a NUL in it: it is no CSV file")
+		return "", simulator.Say("the file has a NUL in it: it is no CSV file")
 	}
 	if utf8.Valid(file) {
 		return strings.TrimPrefix(string(file), byteOrderMark), nil
 	}
 	text, err := simplifiedchinese.GB18030.NewDecoder().Bytes(file)
 	if err != nil {
-		return "", fmt.Errorf("the file is neither UTF-8 nor GB18030: %w", err)
+		return "", simulator.Say("the file is neither UTF-8 nor GB18030: %v", err)
 	}
 	if at := bytes.IndexRune(text, utf8.RuneError); at >= 0 {
-		return "", fmt.Errorf("row %d: is neither UTF-8 nor GB18030", 1+bytes.Count(text[:at], []byte("\n")))
+		return "", simulator.Say("row %d: is neither UTF-8 nor GB18030", 1+bytes.Count(text[:at], []byte("\n")))
 	}
 	return strings.TrimPrefix(string(text), byteOrderMark), nil
 }

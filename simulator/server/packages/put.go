@@ -27,7 +27,7 @@ func (s *Store) Put(r io.Reader) (File, error) {
 	var no *refusal
 	if errors.As(err, &no) {
 		s.count.uploadsRefused.Add(1)
-		return File{}, &refused{no.Message}
+		return File{}, &refused{no}
 	}
 	if err == nil {
 		s.count.uploads.Add(1)
@@ -36,7 +36,11 @@ func (s *Store) Put(r io.Reader) (File, error) {
 	return f, err
 }
 
-type refused struct{ why string }
+type refused struct{ no *refusal }
 
-func (r *refused) Error() string { return r.why }
+func (r *refused) Error() string { return r.no.Message }
 func (r *refused) Unwrap() error { return ErrRefused }
+
+// Sentence gives the English pattern of the text, which is also its code where it is said
+// in another language, and what is put into it.
+func (r *refused) Sentence() (format string, args []any) { return r.no.format, r.no.args }

@@ -27,12 +27,15 @@ type refusal struct {
 	Code    string   // as OSS spells them
 	Message string
 	status  int
+
+	format string // of Message
+	args   []any
 }
 
 func (r *refusal) Error() string { return r.Message }
 
 func refuse(status int, code, format string, args ...any) *refusal {
-	return &refusal{Code: code, Message: fmt.Sprintf(format, args...), status: status}
+	return &refusal{Code: code, Message: fmt.Sprintf(format, args...), status: status, format: format, args: args}
 }
 
 func (s *Store) tooLarge() *refusal {

@@ -43,7 +43,7 @@ func (cmd *CreateDynamicJob) common() CreateStaticJob {
 		Package: cmd.Package, Target: TargetAll, Sources: cmd.Sources, Group: cmd.Group,
 		TimeoutMinutes: cmd.TimeoutMinutes, RetryMinutes: cmd.RetryMinutes, RetryCount: cmd.RetryCount,
 		MaximumPerMinute: cmd.MaximumPerMinute, Overwrite: cmd.Overwrite, Tags: cmd.Tags, Desc: cmd.Desc,
-		Protocol: cmd.Protocol, Rate: cmd.Rate, NoPush: cmd.NoPush, NeedConfirm: cmd.NeedConfirm, MultiModule: cmd.MultiModule,
+		Protocol: cmd.Protocol, Rate: cmd.Rate, NoPush: cmd.NoPush, NeedConfirm: cmd.NeedConfirm, MultiModule: cmd.MultiModule, Stop: cmd.Stop,
 	}
 	if cmd.Group != "" {
 		s.Target = TargetGroup

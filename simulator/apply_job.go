@@ -119,7 +119,7 @@ func (cmd *CreateStaticJob) policy(c *Cloud) Policy {
 	pol := Policy{
 		TimeoutMinutes: cmd.TimeoutMinutes, RetryMinutes: cmd.RetryMinutes, RetryCount: cmd.RetryCount,
 		MaximumPerMinute: cmd.MaximumPerMinute, Overwrite: cmd.Overwrite,
-		Rate: cmd.Rate, NoPush: cmd.NoPush, NeedConfirm: cmd.NeedConfirm, MultiModule: cmd.MultiModule,
+		Rate: cmd.Rate, NoPush: cmd.NoPush, NeedConfirm: cmd.NeedConfirm, MultiModule: cmd.MultiModule, Stop: cmd.Stop,
 	}
 	if pol.MaximumPerMinute == 0 {
 		pol.MaximumPerMinute = min(MaxPushRate, c.opt.MaxPushRate)

@@ -21,7 +21,7 @@ const (
 func (cmd *CreateStaticJob) check(c *Cloud, p *pack, now Stamp) error {
 	for _, err := range []error{
 		cmd.checkTarget(c, p), checkTimeout(cmd.TimeoutMinutes), cmd.checkRetry(c.products[p.Product].Rules), cmd.checkRate(c.opt.MaxPushRate),
-		cmd.checkSchedule(now), checkTags(cmd.Tags), c.checkDownload(p, cmd.Protocol),
+		cmd.checkSchedule(now), checkTags(cmd.Tags), c.checkDownload(p, cmd.Protocol), cmd.Stop.check(),
 	} {
 		if err != nil {
 			return err

@@ -96,6 +96,7 @@ type task struct {
 	job    *job
 	device *device
 	queued bool  // is in job.ready
+	missed bool  // its notice was held back by a pause, and is sent again after it
 	timer  Stamp // is in Cloud.due for this moment
 }
 

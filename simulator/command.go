@@ -109,6 +109,7 @@ type CreateStaticJob struct {
 	NoPush           bool // NeedPush=false
 	NeedConfirm      bool
 	MultiModule      bool
+	Stop             FailureStop // our addition; zero: failures never pause it
 }
 
 // CreateDynamicJob upgrades the devices that match now and those that match later, or
@@ -130,6 +131,7 @@ type CreateDynamicJob struct {
 	NoPush           bool // NeedPush=false
 	NeedConfirm      bool
 	MultiModule      bool
+	Stop             FailureStop // our addition; zero: failures never pause it
 }
 
 // CancelStrategyByJob ends the watching of a dynamic batch (P55). Its tasks go on,

@@ -113,6 +113,8 @@ func (t *task) cause() Cause {
 	switch {
 	case t.Status != Queued:
 		return NotPending
+	case t.job.Pause.On():
+		return BatchPaused
 	case t.job.Status == JobPlanned:
 		return WaitingSchedule
 	case !t.device.Online:

@@ -17,7 +17,9 @@ func (e Online) happen(c *Cloud, now Stamp) {
 	}
 	for _, t := range slices.Clone(d.active) {
 		if t.Phase == PhaseNotified || t.Phase == PhaseBegun {
-			c.send(t, Reply{}) // again, in the same state; the rate counted it the first time
+			if t.missed = t.job.Pause.On(); !t.missed {
+				c.send(t, Reply{}) // again, in the same state; the rate counted it the first time
+			}
 		}
 		c.place(t)
 	}
@@ -50,7 +52,7 @@ func (e Asked) happen(c *Cloud, now Stamp) {
 		return
 	}
 	t := d.taskOf(moduleOr(e.Module))
-	if t == nil || t.Phase == PhaseWaiting || t.Phase == PhaseUnconfirmed || t.job.Status != JobInProgress {
+	if t == nil || t.Phase == PhaseWaiting || t.Phase == PhaseUnconfirmed || t.job.Status != JobInProgress || t.held() {
 		c.pushes = append(c.pushes, nothing)
 		return
 	}

@@ -73,6 +73,7 @@ type Policy struct {
 	NoPush           bool          // NeedPush=false: a device gets its notice when it asks
 	NeedConfirm      bool          // tasks wait in CONFIRM until a user confirms them
 	MultiModule      bool          // a device may have a task of each of its modules
+	Stop             FailureStop   // zero: failures never pause the job
 }
 
 // VariableRate is a push rate that begins at Base devices a minute and is multiplied
@@ -111,6 +112,8 @@ type Job struct {
 	Dynamic   int      // DynamicMode, with Dynamic: 1 all, 2 newly reported (P40)
 	Watching  bool     // with Dynamic: the strategy has not been cancelled (P55)
 	Pushed    int      // devices that were notified so far, for a variable rate
+	Pause     Pause    // zero: it is not paused
+	Tried     Tried    // what counts against Policy.Stop
 	NextPush  int64    // nanoseconds since 1970 of the pacer's next place
 
 	Counts   Counts

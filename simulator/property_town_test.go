@@ -112,7 +112,20 @@ func (w *town) act() {
 }
 
 func (w *town) actLater() {
-	switch rapid.IntRange(0, 11).Draw(w.rt, "later") {
+	switch rapid.IntRange(0, 14).Draw(w.rt, "later") {
+	case 12:
+		if len(w.jobs) > 0 {
+			w.apply(PauseJob{w.anyJob()})
+		}
+	case 13:
+		if len(w.jobs) > 0 {
+			w.apply(ResumeJob{w.anyJob()})
+		}
+	case 14:
+		if len(w.jobs) > 0 {
+			w.apply(SetJobStop{w.anyJob(), FailureStop{rapid.IntRange(1, 99).Draw(w.rt, "percent"), rapid.IntRange(1, 3).Draw(w.rt, "least")}})
+		}
+
 	case 0, 5:
 		r := Rules{
 			OneDynamic: rapid.Bool().Draw(w.rt, "one"), NeedProgress: rapid.Bool().Draw(w.rt, "both"),

@@ -28,6 +28,7 @@ func (c *Cloud) change(t *task, next Task) {
 		c.due.set(t, 0)
 		c.noteMatch(t)
 		c.tellTask(t)
+		c.weigh(t)
 		c.settle(t.job, next.Modified)
 	}
 }
@@ -74,7 +75,8 @@ func (c *Cloud) pump(now time.Time) {
 func (t *task) terms() terms { return terms{t.job.Policy, t.job.product.Rules} }
 
 func (t *task) wantsPush() bool {
-	return t.Phase == PhaseQueued && t.device.Online && t.job.Status == JobInProgress && !t.job.Policy.NoPush
+	wants := t.Phase == PhaseQueued || t.missed && (t.Phase == PhaseNotified || t.Phase == PhaseBegun)
+	return wants && t.device.Online && t.job.Status == JobInProgress && !t.job.Policy.NoPush && !t.job.Pause.On()
 }
 
 // takePlace takes the job's next place in time, if it has come.
@@ -86,9 +88,13 @@ func (c *Cloud) takePlace(j *job, now time.Time) bool {
 	return ok
 }
 
-// push moves a task on and has its notice sent (P43).
+// push moves a task on and has its notice sent (P43), or sends one again that a pause
+// has held back.
 func (c *Cloud) push(t *task, now Stamp) {
-	c.notify(t, now)
+	t.missed = false
+	if t.Phase == PhaseQueued {
+		c.notify(t, now)
+	}
 	c.send(t, Reply{})
 }
 
@@ -123,6 +129,7 @@ func (c *Cloud) settle(j *job, now Stamp) {
 	}
 	e := c.editJob(j)
 	e.Status, e.Ended, e.Modified = JobCompleted, now, now
+	e.Pause, e.Tried = Pause{}, Tried{} // begun anew by ReupgradeTasks, it is not paused
 	if e.Counts.Canceled == e.Counts.Total() {
 		e.Status = JobCanceled
 	}

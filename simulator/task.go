@@ -50,7 +50,8 @@ const (
 	DeviceOffline   Cause = "offline"
 	WaitingSchedule Cause = "scheduled"
 	RateLimited     Cause = "rate"
-	WaitingAsk      Cause = "ask" // NeedPush=false: until the device asks
+	WaitingAsk      Cause = "ask"    // NeedPush=false: until the device asks
+	BatchPaused     Cause = "paused" // until the batch is resumed
 )
 
 // Reasons of tasks that have ended.

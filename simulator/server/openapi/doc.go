@@ -47,6 +47,11 @@
 //     NewRegistration (devices that ask for their secret). Latest=true sets them all to
 //     what the platform does now, Latest=false to the source, but for registrations.
 //   - ListAuditLog, for administrators: who changed what, when, from where.
+//   - PauseOTAJob, ResumeOTAJob (JobId): a paused job sends no notice (package simulator,
+//     type Pause). UpdateOTAJobStop (JobId, FailurePercent 0 to 99, LeastEnded): it pauses
+//     itself when more than so many percent of at least so many ended tasks have failed;
+//     0 is never. QueryOTAJobPause (JobId): Data {JobId, Paused, Reason, UtcPaused,
+//     EndedTasks, FailedTasks, FailurePercent, LeastEnded}.
 //
 // QueryOTAJob also answers with the variable rate that UpdateOTAJob has set, in the
 // latter's names. MaximumPerMinute alone makes the rate constant again; beside

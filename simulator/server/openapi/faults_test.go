@@ -113,7 +113,7 @@ func TestTampered(t *testing.T) {
 	}
 }
 
-// Every action but our own two is one of the official client's, by name.
+// Every action but our own is one of the official client's, by name.
 func TestActionsAreThePlatforms(t *testing.T) {
 	all := Actions()
 	if !slices.IsSorted(all) || len(slices.Compact(slices.Clone(all))) != len(all) {
@@ -122,6 +122,7 @@ func TestActionsAreThePlatforms(t *testing.T) {
 	ours := []string{
 		"UpdateProductOTASecurity", "QueryProductOTASecurity", "UpdateProductOTAOptions", "QueryProductOTAOptions",
 		"QueryProductOTAVersions", "QueryDeviceNameListTemplate", "ListAuditLog",
+		"PauseOTAJob", "ResumeOTAJob", "UpdateOTAJobStop", "QueryOTAJobPause",
 	}
 	client := reflect.TypeFor[*iot.Client]()
 	for _, name := range all {

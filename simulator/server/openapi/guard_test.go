@@ -31,7 +31,7 @@ var (
 type estate struct {
 	*town
 	product, empty, pack, spare, raw string // FirmwareIds: used, unused, unverified
-	job, dynamic                     string
+	job, dynamic, paused             string
 	failed, unconfirmed              string // TaskIds
 	group, apply, checked            string
 	iotID                            string
@@ -69,6 +69,8 @@ func newEstate(t *testing.T) *estate {
 	confirm := e.must("CreateOTAStaticUpgradeJob", "ProductKey", e.product, "FirmwareId", e.spare, "TargetSelection", "SPECIFIC",
 		"TargetDeviceName.1", "victim-3", "NeedConfirm", "true")
 	e.unconfirmed = field(t, e.must("ListOTATaskByJob", "JobId", field(t, confirm, "JobId"), "CurrentPage", "1", "PageSize", "10"), "TaskId")
+	e.paused = field(t, e.must("CreateOTADynamicUpgradeJob", "ProductKey", e.product, "FirmwareId", e.pack, "SrcVersion.1", "0.7"), "JobId")
+	e.must("PauseOTAJob", "JobId", e.paused)
 	e.dynamic = field(t, e.must("CreateOTADynamicUpgradeJob", "ProductKey", e.product, "FirmwareId", e.pack, "SrcVersion.1", "0.9"), "JobId")
 	e.group = field(t, e.must("CreateDeviceGroup", "GroupName", "victimgroup"), "GroupId")
 	e.must("BatchAddDeviceGroupRelations", "GroupId", e.group, "Device.1.ProductKey", e.product, "Device.1.DeviceName", "victim-1")
@@ -184,6 +186,10 @@ func (e *estate) foreignCalls() map[string][][]string {
 		"CreateOTAVerifyJob":              one("FirmwareId", e.raw, "ProductKey", pk, "TargetDeviceName.1", "victim-1"),
 		"CreateOTAStaticUpgradeJob":       {{"FirmwareId", e.spare, "ProductKey", pk, "TargetSelection", "ALL"}, {"FirmwareId", e.spare, "ProductKey", pk, "TargetSelection", "GROUP", "GroupId", e.group, "GroupType", "LINK_PLATFORM"}},
 		"CreateOTADynamicUpgradeJob":      one("FirmwareId", e.spare, "ProductKey", pk, "SrcVersion.1", "0.8"),
+		"PauseOTAJob":                     one("JobId", e.dynamic),
+		"ResumeOTAJob":                    one("JobId", e.paused),
+		"UpdateOTAJobStop":                one("JobId", e.dynamic, "FailurePercent", "10"),
+		"QueryOTAJobPause":                one("JobId", e.paused),
 		"UpdateOTAJob":                    one("JobId", e.dynamic, "MaximumPerMinute", "100"),
 		"QueryOTAJob":                     one("JobId", e.job),
 		"ListOTAJobByFirmware":            one(with(page, "FirmwareId", e.pack)...),

@@ -38,7 +38,7 @@ func table() []action {
 		}
 		byDevice = names{"Product": "ProductKey", "Package": "FirmwareId", "Job": "JobId", "Devices": "DeviceName"}
 	)
-	return []action{
+	return append(pauseActions(), []action{
 		{name: "CreateProduct", room: roomProduct, changes: true, fields: names{"Name": "ProductName", "Desc": "Description"}, bind: createProduct},
 		{name: "QueryProduct", room: roomProduct, fields: product, bind: queryProduct},
 		{name: "QueryProductList", room: roomProduct, fields: product, bind: queryProductList},
@@ -100,7 +100,7 @@ func table() []action {
 		{name: "CancelOTAStrategyByJob", room: roomOTA, changes: true, fields: job, bind: cancelStrategy},
 		{name: "ConfirmOTATask", room: roomOTA, changes: true, fields: job, lists: []string{"TaskId"}, bind: confirmTasks},
 		{name: "ReupgradeOTATask", room: roomOTA, changes: true, fields: job, lists: []string{"TaskId"}, bind: reupgradeTasks},
-	}
+	}...)
 }
 
 func actionsByName() map[string]action {

@@ -160,7 +160,7 @@ func tagRows(f *form) []simulator.Tag {
 func batchInputs() []string {
 	return []string{
 		"Package", "Target", "Sources", "Devices", "TimeoutMinutes", "RetryMinutes", "RetryCount", "MaximumPerMinute", "Overwrite", "Tags", "Desc",
-		"Start", "Finish", "Gray", "Group", "Mode",
+		"Start", "Finish", "Gray", "Group", "Mode", "StopPercent", "StopLeast",
 	}
 }
 

@@ -15,7 +15,7 @@ func (f *form) batch(id string) (*simulator.CreateStaticJob, *simulator.CreateDy
 	s := &simulator.CreateStaticJob{
 		Package: id, Target: simulator.Target(f.text("Target")), TimeoutMinutes: f.number("TimeoutMinutes", 0),
 		RetryMinutes: retryMinutes, RetryCount: retryCount, MaximumPerMinute: f.number("MaximumPerMinute", 0),
-		Overwrite: simulator.OverwriteMode(f.number("Overwrite", 0)), Desc: f.text("Desc"), Tags: f.tags(),
+		Overwrite: simulator.OverwriteMode(f.number("Overwrite", 0)), Desc: f.text("Desc"), Tags: f.tags(), Stop: f.stop(),
 	}
 	if s.Target != simulator.TargetSpecific {
 		s.Sources = append(f.texts("Sources"), strings.Fields(f.text("OtherSources"))...)
@@ -40,7 +40,7 @@ func (f *form) batch(id string) (*simulator.CreateStaticJob, *simulator.CreateDy
 		}
 		return nil, &simulator.CreateDynamicJob{
 			Package: id, Sources: s.Sources, Mode: simulator.DynamicMode(f.number("Mode", 0)), Group: s.Group, TimeoutMinutes: s.TimeoutMinutes,
-			RetryMinutes: s.RetryMinutes, RetryCount: s.RetryCount, MaximumPerMinute: s.MaximumPerMinute, Overwrite: s.Overwrite, Tags: s.Tags, Desc: s.Desc,
+			RetryMinutes: s.RetryMinutes, RetryCount: s.RetryCount, MaximumPerMinute: s.MaximumPerMinute, Overwrite: s.Overwrite, Tags: s.Tags, Desc: s.Desc, Stop: s.Stop,
 		}
 	}
 	if f.text("When") == "later" {
@@ -108,6 +108,8 @@ func (f *form) clone(j *simulator.Job) {
 	set("TimeoutMinutes", n(j.Policy.TimeoutMinutes))
 	set("Overwrite", n(int(j.Policy.Overwrite)))
 	set("Mode", n(j.Dynamic))
+	set("StopPercent", n(j.Policy.Stop.Percent))
+	set("StopLeast", n(j.Policy.Stop.Least))
 	if j.Policy.RetryCount > 0 {
 		f.Values.Set("Retry", n(j.Policy.RetryMinutes))
 		set("RetryCount", n(j.Policy.RetryCount))

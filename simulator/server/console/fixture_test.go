@@ -228,7 +228,7 @@ func (w *world) things(account string, devices int) things {
 	x.devices = w.cmd(simulator.RegisterDevices{Product: x.product.Key, Names: names}).([]simulator.Device)
 	pack := simulator.CreatePackage{
 		Product: x.product.Key, Name: "fw-" + account, Version: "2.0", SignMethod: "Md5",
-		Files: []simulator.File{{Name: "fw.bin", Key: "none", Size: 10, MD5: strings.Repeat("0", 32)}},
+		Files: []simulator.File{{Name: "fw.bin", Key: strings.Repeat("A", 26), Size: 10, MD5: strings.Repeat("0", 32)}},
 	}
 	x.usable = w.cmd(pack).(simulator.Package)
 	pack.Name, pack.NeedToVerify = "new-"+account, true

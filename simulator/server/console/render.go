@@ -25,7 +25,7 @@ type spoken struct {
 // partials are the templates that every page has; the others are pages.
 const (
 	layoutFile = "templates/layout.html"
-	partsFile  = "templates/parts.html"
+	partsFiles = "templates/parts*.html"
 )
 
 func loadPages(a assets) (pages, error) {
@@ -39,14 +39,14 @@ func loadPages(a assets) (pages, error) {
 		if err != nil {
 			return nil, err
 		}
-		common, err := template.New("layout.html").Funcs(functions(l, words, a)).ParseFS(templateFiles, layoutFile, partsFile)
+		common, err := template.New("layout.html").Funcs(functions(l, words, a)).ParseFS(templateFiles, layoutFile, partsFiles)
 		if err != nil {
 			return nil, fmt.Errorf("console: %w", err)
 		}
 		byName := map[string]*template.Template{}
 		all[l] = spoken{words, byName}
 		for _, file := range files {
-			if file == layoutFile || file == partsFile {
+			if part, _ := path.Match(partsFiles, file); part || file == layoutFile {
 				continue
 			}
 			page, err := template.Must(common.Clone()).ParseFS(templateFiles, file)

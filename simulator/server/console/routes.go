@@ -74,6 +74,10 @@ func routeTable() []route {
 		{"POST batches/{batch}/rate", Operator, (*visit).changeRate},
 		{"GET batches/{batch}/cancel", Operator, (*visit).cancelPage},
 		{"POST batches/{batch}/cancel", Operator, (*visit).cancel},
+		{"GET batches/{batch}/pause", Operator, (*visit).pausePage},
+		{"POST batches/{batch}/pause", Operator, (*visit).pause},
+		{"POST batches/{batch}/resume", Operator, (*visit).resume},
+		{"POST batches/{batch}/stop", Operator, (*visit).changeStop},
 		{"POST batches/{batch}/retry", Operator, (*visit).retry},
 		{"POST batches/{batch}/confirm", Operator, (*visit).confirm},
 

@@ -67,6 +67,39 @@ func TestP17P18P19VerificationDevices(t *testing.T) {
 	w.refused(CreateVerifyJob{Package: full.ID, Devices: all}, Invalid, "Devices", "at most 10")
 }
 
+// TestP28DevicesAreFound: those that may be chosen are found by a part of their names and
+// by group, and counted.
+func TestP28DevicesAreFound(t *testing.T) {
+	w := newWorld(t, 25)
+	w.inform("d12", "2.0")
+	p := w.unverified("p")
+	g := w.do(CreateGroup{Account: "me", Name: "north"}).(Group)
+	w.do(AddToGroup{Group: g.ID, Devices: []ota.Device{{ProductKey: w.product, Name: "d1"}, {ProductKey: w.product, Name: "d20"}}})
+	for _, tc := range []struct {
+		cmd   FindCandidates
+		want  string
+		total int
+	}{
+		{FindCandidates{Name: "D1", Count: true}, "d1 d10 d11 d13 d14 d15 d16 d17 d18 d19", 10},
+		{FindCandidates{Name: "d1", Skip: 8, Limit: 1, Count: true}, "d18", 10},
+		{FindCandidates{Name: "d1", Skip: 8, Limit: 1}, "d18", 0},
+		{FindCandidates{Group: g.ID, Count: true}, "d1 d20", 2},
+		{FindCandidates{Group: g.ID, Name: "2", Count: true}, "d20", 1},
+		{FindCandidates{Name: "nobody", Count: true}, "", 0},
+	} {
+		tc.cmd.Package = p.ID
+		found := w.do(tc.cmd).(Candidates)
+		var got []string
+		for _, d := range found.Devices {
+			got = append(got, d.Name)
+		}
+		if text := strings.Join(got, " "); text != tc.want || found.Total != tc.total {
+			t.Errorf("%+v: %q and %d, want %q and %d", tc.cmd, text, found.Total, tc.want, tc.total)
+		}
+	}
+	w.refused(FindCandidates{Package: p.ID, Group: "g9"}, NotFound, "Group", "g9")
+}
+
 func TestP18P28SourceVersionsFilterWhoIsOffered(t *testing.T) {
 	w := newWorld(t, 5)
 	w.inform("d2", "1.1")
@@ -78,7 +111,7 @@ func TestP18P28SourceVersionsFilterWhoIsOffered(t *testing.T) {
 	}{{nil, "d1 d2 d4 d5"}, {[]string{"1.1"}, "d2"}, {[]string{"1.0", "1.1"}, "d1 d2 d4 d5"}, {[]string{"0.1"}, ""}} {
 		var got []string
 		for from := 0; ; {
-			part := w.do(FindCandidates{p.ID, tc.sources, from, 2}).(Candidates)
+			part := w.do(FindCandidates{Package: p.ID, Sources: tc.sources, From: from, Limit: 2}).(Candidates)
 			for _, d := range part.Devices {
 				got = append(got, d.Name)
 			}

@@ -2,10 +2,12 @@ package console
 
 import (
 	"net/http"
-	"strings"
+	"slices"
 
+	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/server/openapi"
+	"github.com/leapslot/ota/simulator/server/store"
 )
 
 // sources are the versions that a batch or a verification may be for (P18, P25).
@@ -39,22 +41,19 @@ func (v *visit) verifyForm(f *form) error {
 	if err != nil {
 		return err
 	}
-	offered, err := look[simulator.Candidates](v, simulator.FindCandidates{Package: p.ID, Sources: f.texts("Sources")})
+	names := f.names()
+	pick, err := v.picker(f, &p, f.texts("Sources"), names)
 	if err != nil {
 		if err := f.refused(err, "Sources"); err != nil {
 			return err
 		}
+		pick = &picker{}
 	}
-	for i := range offered.Devices {
-		offered.Devices[i].Secret = ""
-	}
-	picked := map[string]bool{}
-	for _, name := range f.texts("Devices") {
-		picked[name] = true
+	for _, row := range pick.Rows { // those on the page stand in it
+		names = slices.DeleteFunc(names, func(s string) bool { return s == row.Name })
 	}
 	return v.page("verify", "verify.title", map[string]any{
-		"Package": &p, "Form": f, "Sources": sources, "Offered": offered.Devices, "More": offered.Next > 0, "Most": simulator.MaxVerifyDevices,
-		"Picked": picked,
+		"Package": &p, "Form": f, "Sources": sources, "Pick": pick, "Elsewhere": names, "Most": simulator.MaxVerifyDevices,
 	})
 }
 
@@ -64,13 +63,10 @@ func (v *visit) verify() error {
 		return err
 	}
 	id := v.r.PathValue("package")
-	if f.yes("Filter") { // without JavaScript: the devices of the versions that were chosen
+	if f.picking() {
 		return v.verifyForm(f)
 	}
-	cmd := simulator.CreateVerifyJob{Package: id, Devices: f.texts("Devices"), Sources: f.texts("Sources"), TimeoutMinutes: f.number("TimeoutMinutes", 0)}
-	for name := range strings.FieldsSeq(f.text("Others")) {
-		cmd.Devices = append(cmd.Devices, name)
-	}
+	cmd := simulator.CreateVerifyJob{Package: id, Devices: f.names(), Sources: f.texts("Sources"), TimeoutMinutes: f.number("TimeoutMinutes", 0)}
 	if f.ok() {
 		made, err := change[simulator.Job](v, "CreateOTAVerifyJob", "FirmwareId="+id, cmd)
 		if err == nil {
@@ -87,13 +83,19 @@ func (v *visit) verify() error {
 
 // batchForm begins with the defaults, or with those of the batch that is cloned.
 func (v *visit) batchForm() error {
-	f := v.blank("Selection", "STATIC", "Target", "ALL", "When", "now", "MaximumPerMinute", "", "Retry", "never", "RetryCount", "1", "Overwrite", "1", "Mode", "1")
+	f := v.blank("Selection", "STATIC", "Target", "ALL", "When", "now", "MaximumPerMinute", "", "Retry", "never", "RetryCount", "1", "Overwrite", "1", "Mode", "1",
+		"Rate", "constant", "GrowBy", "notified", "Push", "1", "DownloadProtocol", string(simulator.HTTPS))
 	if id := v.r.URL.Query().Get("clone"); id != "" {
 		j, err := look[simulator.Job](v, simulator.FindJob{Job: id})
 		if err != nil {
 			return err
 		}
 		f.clone(&j)
+		if j.Target == simulator.TargetSpecific {
+			if err := v.cloneDevices(f, &j); err != nil {
+				return err
+			}
+		}
 	}
 	return v.showBatch(f, nil)
 }
@@ -121,10 +123,20 @@ func (v *visit) showBatch(f *form, m *simulator.Matches) error {
 	for _, g := range groups {
 		options = append(options, option{Value: g.ID, Label: g.Name})
 	}
+	names := f.names()
+	pick, err := v.picker(f, &p, nil, names)
+	if err != nil {
+		return err
+	}
+	f.settle(names)
+	product, err := v.product(p.Product)
+	if err != nil {
+		return err
+	}
 	rate := f.number("MaximumPerMinute", min(simulator.MaxPushRate, v.MaxPushRate))
 	d := map[string]any{
 		"Package": &p, "Form": f, "Sources": sources, "Groups": options, "Usable": p.Status.Usable(),
-		"MaxRate": v.MaxPushRate, "MinRate": simulator.MinPushRate, "Tags": tagRows(f), "Most": simulator.MaxTargets,
+		"MaxRate": v.MaxPushRate, "MinRate": simulator.MinPushRate, "Tags": tagRows(f), "Pick": pick, "MaxMQTT": ota.MaxMQTTFileSize, "Modules": product.Rules.TaskPerModule,
 	}
 	if m != nil {
 		d["Matches"], d["Rate"], d["Minutes"] = m, rate, (m.Chosen-m.Busy+rate-1)/max(rate, 1)
@@ -160,7 +172,7 @@ func tagRows(f *form) []simulator.Tag {
 func batchInputs() []string {
 	return []string{
 		"Package", "Target", "Sources", "Devices", "TimeoutMinutes", "RetryMinutes", "RetryCount", "MaximumPerMinute", "Overwrite", "Tags", "Desc",
-		"Start", "Finish", "Gray", "Group", "Mode", "StopPercent", "StopLeast",
+		"Start", "Finish", "Gray", "Group", "Mode", "StopPercent", "StopLeast", "Base", "Factor", "Notified", "DownloadProtocol",
 	}
 }
 
@@ -171,11 +183,12 @@ func (v *visit) makeBatch() error {
 	}
 	id := v.r.PathValue("package")
 	if len(list) > 0 && f.text("Target") == string(simulator.TargetSpecific) {
-		names, err := openapi.ParseDeviceList(list, simulator.MaxTargets)
-		f.listed("Devices", err)
-		for _, n := range names {
-			f.Values.Add("Devices", n.Name)
+		if err := v.fileOf(f, id, list); err != nil {
+			return err
 		}
+	}
+	if f.picking() {
+		return v.pickBatch(f)
 	}
 	static, dynamic := f.batch(id)
 	if f.yes("Preview") {
@@ -198,6 +211,47 @@ func (v *visit) makeBatch() error {
 	}
 	v.status = http.StatusUnprocessableEntity
 	return v.showBatch(f, nil)
+}
+
+// fileOf adds the devices of a file to those that a batch's form names (P29).
+func (v *visit) fileOf(f *form, pack string, list []byte) error {
+	names, err := openapi.ParseDeviceList(list, simulator.MaxTargets)
+	if err != nil {
+		f.listed("List", err)
+		return nil
+	}
+	p, err := look[simulator.Package](v, simulator.FindPackage{Package: pack})
+	if err != nil {
+		return err
+	}
+	var rows []int
+	var given []string
+	for _, n := range names {
+		rows, given = append(rows, n.Row), append(given, n.Name)
+	}
+	if err := v.wanted(f, p.Product, given, rows); err != nil {
+		return err
+	}
+	f.Values["Devices"] = append(f.Values["Devices"], given...)
+	return nil
+}
+
+// cloneDevices names the devices that a batch was made for.
+func (v *visit) cloneDevices(f *form, j *simulator.Job) error {
+	const part = 1000
+	for page := 1; ; page++ {
+		list, total, err := v.Store.Tasks(v.r.Context(), store.TaskFilter{Job: j.ID}, store.Page{Number: page, Size: part})
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			f.Values.Add("Devices", list[i].Device.Name)
+		}
+		if page*part >= total || len(list) == 0 {
+			slices.Reverse(f.Values["Devices"]) // in the order they were given
+			return nil
+		}
+	}
 }
 
 // preview shows what the batch would do, without making it.

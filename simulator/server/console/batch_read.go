@@ -15,7 +15,9 @@ func (f *form) batch(id string) (*simulator.CreateStaticJob, *simulator.CreateDy
 	s := &simulator.CreateStaticJob{
 		Package: id, Target: simulator.Target(f.text("Target")), TimeoutMinutes: f.number("TimeoutMinutes", 0),
 		RetryMinutes: retryMinutes, RetryCount: retryCount, MaximumPerMinute: f.number("MaximumPerMinute", 0),
-		Overwrite: simulator.OverwriteMode(f.number("Overwrite", 0)), Desc: f.text("Desc"), Tags: f.tags(), Stop: f.stop(),
+		Overwrite: simulator.OverwriteMode(f.number("Overwrite", 0)), Desc: f.text("Desc"), Tags: f.tags(), Rate: f.growing(), Stop: f.stop(),
+		Protocol: simulator.Protocol(f.text("DownloadProtocol")), NoPush: f.text("Push") == "0", NeedConfirm: f.yes("NeedConfirm"),
+		MultiModule: f.yes("MultiModule"),
 	}
 	if s.Target != simulator.TargetSpecific {
 		s.Sources = append(f.texts("Sources"), strings.Fields(f.text("OtherSources"))...)
@@ -26,13 +28,7 @@ func (f *form) batch(id string) (*simulator.CreateStaticJob, *simulator.CreateDy
 	case simulator.TargetGray:
 		s.Gray = f.text("Gray")
 	case simulator.TargetSpecific:
-		for _, lines := range f.Values["Devices"] {
-			for name := range strings.FieldsFuncSeq(lines, func(r rune) bool { return r == '\n' || r == ',' || r == '\r' }) {
-				if name = strings.TrimSpace(name); name != "" {
-					s.Devices = append(s.Devices, name)
-				}
-			}
-		}
+		s.Devices = f.names()
 	}
 	if f.text("Selection") == string(simulator.Dynamic) {
 		if s.Target != simulator.TargetAll && s.Target != simulator.TargetGroup {
@@ -40,7 +36,8 @@ func (f *form) batch(id string) (*simulator.CreateStaticJob, *simulator.CreateDy
 		}
 		return nil, &simulator.CreateDynamicJob{
 			Package: id, Sources: s.Sources, Mode: simulator.DynamicMode(f.number("Mode", 0)), Group: s.Group, TimeoutMinutes: s.TimeoutMinutes,
-			RetryMinutes: s.RetryMinutes, RetryCount: s.RetryCount, MaximumPerMinute: s.MaximumPerMinute, Overwrite: s.Overwrite, Tags: s.Tags, Desc: s.Desc, Stop: s.Stop,
+			RetryMinutes: s.RetryMinutes, RetryCount: s.RetryCount, MaximumPerMinute: s.MaximumPerMinute, Overwrite: s.Overwrite, Tags: s.Tags, Desc: s.Desc,
+			Protocol: s.Protocol, Rate: s.Rate, NoPush: s.NoPush, NeedConfirm: s.NeedConfirm, MultiModule: s.MultiModule, Stop: s.Stop,
 		}
 	}
 	if f.text("When") == "later" {
@@ -59,6 +56,24 @@ func (f *form) retry() (minutes, count int) {
 		return 0, 0
 	}
 	return minutes, f.number("RetryCount", 0)
+}
+
+// growing reads a rate that grows with the devices that were notified or have succeeded.
+func (f *form) growing() simulator.VariableRate {
+	if f.text("Rate") != "growing" {
+		return simulator.VariableRate{}
+	}
+	r := simulator.VariableRate{Base: f.number("Base", 0), Factor: f.text("Factor")}
+	every := f.number("Notified", 0) // the model's name of the number, whatever is counted
+	if f.text("GrowBy") == "succeeded" {
+		r.Succeeded = every
+	} else {
+		r.Notified = every
+	}
+	if r == (simulator.VariableRate{}) {
+		r.Factor = " " // nothing is filled in: not a constant rate, but a wrong one
+	}
+	return r
 }
 
 func (f *form) tags() []simulator.Tag {
@@ -113,6 +128,25 @@ func (f *form) clone(j *simulator.Job) {
 	if j.Policy.RetryCount > 0 {
 		f.Values.Set("Retry", n(j.Policy.RetryMinutes))
 		set("RetryCount", n(j.Policy.RetryCount))
+	}
+	if r := j.Policy.Rate; r.Base > 0 {
+		f.Values.Set("Rate", "growing")
+		set("Base", n(r.Base))
+		set("Factor", r.Factor)
+		set("Notified", n(r.Notified+r.Succeeded))
+		if r.Succeeded > 0 {
+			f.Values.Set("GrowBy", "succeeded")
+		}
+	}
+	set("DownloadProtocol", string(j.Protocol))
+	if j.Policy.NoPush {
+		f.Values.Set("Push", "0")
+	}
+	if j.Policy.NeedConfirm {
+		f.Values.Set("NeedConfirm", "1")
+	}
+	if j.Policy.MultiModule {
+		f.Values.Set("MultiModule", "1")
 	}
 	f.Values["Sources"] = j.Sources
 	for _, t := range j.Tags {

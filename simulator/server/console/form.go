@@ -139,6 +139,12 @@ func (f *form) In(name, label, kind string) input {
 	return in
 }
 
+// Say gives the input another hint.
+func (in input) Say(hint string) input {
+	in.Hint = hint
+	return in
+}
+
 // Choose describes an input with options, which the templates show as a list or as
 // buttons.
 func (f *form) Choose(name, label, kind string, options []option) input {

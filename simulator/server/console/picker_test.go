@@ -62,6 +62,10 @@ func TestP28PickDevices(t *testing.T) {
 	if a.picks() != "07 +30" {
 		t.Errorf("by group: %s", a.picks())
 	}
+	// A name that was typed and is on the list without a mark was not taken out by anybody.
+	if n := strings.Count(a.body, `name="Listed"`); n != 1 || !strings.Contains(a.body, `name="Listed" value="lamp-000030"`) {
+		t.Errorf("%d devices can be unmarked, wanted is the one that has a mark", n)
+	}
 	a = post("FindPage", "3", "Listed", "lamp-000007", "Listed", "lamp-000030", "Picked", "lamp-000007", "Devices", "lamp-000030\nlamp-000001")
 	if a.picks() != "40 41 42 43 44" || a.chosen() != "lamp-000001 lamp-000007" || !a.says("2 chosen") {
 		t.Errorf("marked on one page, seen on another: %s; %s", a.picks(), a.chosen())

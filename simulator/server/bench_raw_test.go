@@ -80,7 +80,7 @@ func (r *recorder) Commit(ctx context.Context, ch *simulator.Changes) error {
 	return r.Store.Commit(ctx, ch)
 }
 
-func runEngine(b *testing.B, st store.Store, send func([]simulator.Push), during func(*Engine)) {
+func runEngine(b *testing.B, st store.Store, send func([]simulator.Push, []simulator.Task), during func(*Engine)) {
 	opt := simulator.Options{Random: rand.Reader, MaxPushRate: simulator.Unlimited}
 	e, err := newEngine(b.Context(), st, opt, send, slog.New(slog.DiscardHandler), newMetrics())
 	if err != nil {
@@ -108,7 +108,7 @@ func openStore(b *testing.B, path string) *store.SQLite {
 // all of them.
 func prepareRollout(b *testing.B, path string, devices int) (product string) {
 	s := openStore(b, path)
-	runEngine(b, s, func([]simulator.Push) {}, func(e *Engine) {
+	runEngine(b, s, func([]simulator.Push, []simulator.Task) {}, func(e *Engine) {
 		do := func(cmd simulator.Command) any {
 			v, err := e.Do(b.Context(), cmd)
 			if err != nil {
@@ -144,7 +144,7 @@ func rollOut(b *testing.B, path, product string, devices int) ([]simulator.Chang
 	for i := range notices {
 		notices[i] = make(chan struct{})
 	}
-	send := func(pushes []simulator.Push) {
+	send := func(pushes []simulator.Push, _ []simulator.Task) {
 		for i := range pushes {
 			var n int
 			if _, err := fmt.Sscanf(pushes[i].Device.Name, "d%d", &n); err == nil {

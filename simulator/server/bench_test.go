@@ -27,7 +27,7 @@ func BenchmarkEngine(b *testing.B) {
 	m := newMetrics()
 	opt := simulator.Options{Random: rand.Reader, MaxPushRate: simulator.Unlimited}
 	notices := make([]chan struct{}, b.N)
-	e, err := newEngine(b.Context(), s, opt, func(pushes []simulator.Push) {
+	e, err := newEngine(b.Context(), s, opt, func(pushes []simulator.Push, _ []simulator.Task) {
 		for i := range pushes {
 			var n int
 			if _, err := fmt.Sscanf(pushes[i].Device.Name, "d%d", &n); err == nil {

@@ -32,7 +32,7 @@ var ErrStopped = errors.New("the cloud is shutting down")
 type Engine struct {
 	cloud   *simulator.Cloud
 	store   store.Store
-	send    func([]simulator.Push)
+	send    func([]simulator.Push, []simulator.Task)
 	log     *slog.Logger
 	metrics *metrics
 	clock   *clock
@@ -65,8 +65,8 @@ type answer struct {
 }
 
 // newEngine loads the state. send is called in Run's goroutine with what is to be
-// sent, after it is stored.
-func newEngine(ctx context.Context, st store.Store, opt simulator.Options, send func([]simulator.Push), log *slog.Logger, m *metrics) (*Engine, error) {
+// sent and the tasks that have changed, after both are stored.
+func newEngine(ctx context.Context, st store.Store, opt simulator.Options, send func([]simulator.Push, []simulator.Task), log *slog.Logger, m *metrics) (*Engine, error) {
 	state, err := st.Load(ctx)
 	if err != nil {
 		return nil, err
@@ -208,9 +208,7 @@ func (e *Engine) work(batch []*request) error {
 	if len(events) > 0 {
 		e.told(events)
 	}
-	if pushes := e.cloud.TakePushes(); len(pushes) > 0 {
-		e.send(pushes)
-	}
+	e.send(e.cloud.TakePushes(), changes.Tasks)
 	for _, r := range batch {
 		if !r.looks() {
 			r.answer <- r.got

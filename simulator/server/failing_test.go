@@ -64,7 +64,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, store: &brittle{SQLite: s}, ended: make(chan error, 1)}
-	send := func(p []simulator.Push) {
+	send := func(p []simulator.Push, _ []simulator.Task) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.sent = append(r.sent, p...)

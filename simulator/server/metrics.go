@@ -30,7 +30,7 @@ func newMetrics() *metrics {
 			Name: "otasim_uplinks_total", Help: "Messages of devices, by topic, good or bad.",
 		}, []string{"topic", "result"}),
 		notices: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "otasim_notices_total", Help: "Notices and answers to devices: sent, offline, refused or impossible.",
+			Name: "otasim_notices_total", Help: "Notices and answers to devices: sent, offline, late, refused or impossible.",
 		}, []string{"result"}),
 		blocks: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "otasim_blocks_total", Help: "Answers to devices that download over MQTT: sent, refused or lost.",

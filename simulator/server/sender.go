@@ -16,9 +16,6 @@ import (
 // urlValid is how long a download URL is good for (protocol section 6).
 const urlValid = 24 * time.Hour
 
-// maxUnsent is how many batches may wait for the sender before the engine does.
-const maxUnsent = 64
-
 // pusher is the part of the broker that the sender needs.
 type pusher interface {
 	Push(d ota.Device, kind ota.TopicKind, payload []byte) error
@@ -38,20 +35,20 @@ type sender struct {
 	links   linker
 	log     *slog.Logger
 	metrics *metrics
-	unsent  chan []simulator.Push
+	backlog *backlog
 	signs   map[string]string // digestsign of each package, once it was made
 }
 
 func newSender(links linker, log *slog.Logger, m *metrics) *sender {
 	return &sender{
 		links: links, log: log, metrics: m,
-		unsent: make(chan []simulator.Push, maxUnsent), signs: map[string]string{},
+		backlog: newBacklog(), signs: map[string]string{},
 	}
 }
 
-// run sends until the queue is closed.
+// run sends until the backlog is closed.
 func (s *sender) run() {
-	for pushes := range s.unsent {
+	for pushes := range s.backlog.unsent {
 		for i := range pushes {
 			s.one(&pushes[i])
 		}
@@ -61,14 +58,22 @@ func (s *sender) run() {
 // one sends one message. What cannot be sent now is sent when the device comes
 // online again; only what can never be sent is worth a line in the log.
 func (s *sender) one(p *simulator.Push) {
-	kind, payload, err := s.render(p, time.Now())
-	if err != nil {
+	kind, payload, impossible := s.render(p, time.Now())
+	late, err := s.backlog.send(p, func() error {
+		if impossible != nil {
+			return impossible
+		}
+		return s.broker.Push(p.Device, kind, payload)
+	})
+	switch {
+	case late:
+		s.metrics.notices.WithLabelValues("late").Inc()
+		if p.Reply.Topic != 0 { // who asks is answered
+			s.one(&simulator.Push{Device: p.Device, Reply: p.Reply, Empty: true})
+		}
+	case impossible != nil:
 		s.metrics.notices.WithLabelValues("impossible").Inc()
 		s.log.Error("a notice cannot be made", "task", p.Task.ID, "device", p.Device.String(), "why", err.Error())
-		return
-	}
-	err = s.broker.Push(p.Device, kind, payload)
-	switch {
 	case err == nil:
 		s.metrics.notices.WithLabelValues("sent").Inc()
 	case errors.Is(err, broker.ErrOffline):

@@ -119,8 +119,7 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if c.Store != nil {
 		model = c.Store
 	}
-	send := func(p []simulator.Push) { s.sender.unsent <- p }
-	if s.engine, err = newEngine(ctx, model, opt, send, s.log, s.metrics); err != nil {
+	if s.engine, err = newEngine(ctx, model, opt, s.sender.backlog.add, s.log, s.metrics); err != nil {
 		return err
 	}
 	if c.Webhook.URL != "" {
@@ -286,7 +285,7 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 	running.Wait()
 	stopEngine()
 	err := <-ended
-	close(s.sender.unsent)
+	close(s.sender.backlog.unsent)
 	loop.Wait()
 	if err == nil && ctx.Err() == nil {
 		err = context.Cause(stopped)

@@ -220,7 +220,7 @@ func (b *Broker) Tell(e Told) {
 			continue
 		}
 		if qos, ok := a.wants(levels); ok {
-			_ = a.push(message{e.Topic, e.Payload, qos}) // counted there when it is lost
+			_ = a.push(message{topic: e.Topic, payload: e.Payload, qos: qos}) // counted there when it is lost
 		}
 	}
 }

@@ -101,7 +101,7 @@ func (s *session) subPublish(u *sub, kind ota.TopicKind, pk *packets.Packet) boo
 	if pk.FixedHeader.Qos == 0 || !taken {
 		return true
 	}
-	return s.wire.puback(pk.PacketID) == nil
+	return s.ack(pk.PacketID)
 }
 
 func (u *sub) isOnline() bool {

@@ -230,7 +230,7 @@ func (b *Broker) Push(d ota.Device, kind ota.TopicKind, payload []byte) error {
 	if s == nil {
 		return ErrOffline
 	}
-	return s.push(message{kind.Of(d), payload, qosOf(kind)})
+	return s.push(message{topic: kind.Of(d), payload: payload, qos: qosOf(kind)})
 }
 
 // Online reports whether the device is connected, or logged in over its gateway.

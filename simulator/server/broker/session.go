@@ -50,11 +50,12 @@ type session struct {
 	subs map[ota.Device]*sub // guarded by Broker.mu; nil without any
 }
 
-// message waits to be written.
+// message waits to be written; or, with an ack, the PUBACK of a packet with that id.
 type message struct {
 	topic   string
 	payload []byte
 	qos     byte
+	ack     uint16
 }
 
 func newSession(b *Broker, conn net.Conn, d ota.Device) *session {
@@ -132,6 +133,20 @@ func (s *session) push(m message) error {
 	return nil
 }
 
+// ack answers a message of the device, behind what was pushed before: a device that gets
+// the PUBACK of its last word may rely on having seen every notice from before it. Only
+// when too much is queued the PUBACK goes first.
+func (s *session) ack(id uint16) bool {
+	s.mu.Lock()
+	if s.writing && len(s.queue) < MaxQueued*(1+s.room) {
+		s.queue = append(s.queue, message{ack: id})
+		s.mu.Unlock()
+		return true
+	}
+	s.mu.Unlock()
+	return s.wire.puback(id) == nil
+}
+
 // write sends what is queued, and ends when nothing is. It is unblocked by end,
 // and by the deadline of the device's keep-alive.
 func (s *session) write() {
@@ -140,6 +155,12 @@ func (s *session) write() {
 		m, id, ok := s.next()
 		if !ok {
 			return
+		}
+		if m.ack != 0 {
+			if s.wire.puback(m.ack) != nil {
+				s.end()
+			}
+			continue
 		}
 		err := s.wire.write(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos},
@@ -171,6 +192,9 @@ func (s *session) next() (message, uint16, bool) {
 	m := s.queue[0]
 	s.queue[0] = message{}
 	s.queue = s.queue[1:]
+	if m.ack != 0 {
+		return m, 0, true
+	}
 	s.lastID++
 	if s.lastID == 0 {
 		s.lastID = 1

@@ -139,7 +139,7 @@ func (b *Broker) tell(u *sub, why ota.GatewayCode) {
 		ID: strconv.FormatInt(time.Now().UnixMilli(), 10), Code: why,
 		Message: "the sub-device's session has ended", Subs: []ota.Device{u.device},
 	}
-	_ = u.gateway.push(message{ota.TopicError.Of(u.gateway.device), m.Encode(ota.TopicError), 0}) // or it is gone too
+	_ = u.gateway.push(message{topic: ota.TopicError.Of(u.gateway.device), payload: m.Encode(ota.TopicError)}) // or it is gone too
 }
 
 // endSubs ends all sub-devices of a connection that has ended, and returns when the

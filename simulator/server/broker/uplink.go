@@ -87,7 +87,7 @@ func (s *session) publish(pk *packets.Packet) bool {
 	if qos == 0 {
 		return true
 	}
-	return s.wire.puback(pk.PacketID) == nil
+	return s.ack(pk.PacketID)
 }
 
 // wait holds the connection while the device is above its rate; false when the

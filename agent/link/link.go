@@ -152,10 +152,11 @@ func New(cfg Config) (*Link, error) {
 }
 
 // Events gives what the cloud sends on the device's topics, blocks of files
-// excepted (see [Link.Block]), and an event of Kind 0 for each new connection: by then Send works. At most 64 events and
-// 1 MiB wait; the oldest messages make room, news of a connection never do
-// (several in a row are one). A message may come before the news of the
-// connection that brought it. The channel is never closed.
+// excepted (see [Link.Block]), and an event of Kind 0 for each new connection: by
+// then Send works, and the messages that it brings come after. They are in the order
+// in which the cloud sent them. At most 64 events and 1 MiB wait; the oldest messages
+// make room, news of a connection never do (several in a row are one). The channel is
+// never closed.
 func (l *Link) Events() <-chan ota.Event { return l.events }
 
 // Dropped counts the messages that were lost because nobody received them.

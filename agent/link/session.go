@@ -18,6 +18,7 @@ type session struct {
 	conn   *guarded      // set by open, in the library's goroutine, before the token of Connect is done
 	keep   func() bool   // ends the watch that closes conn together with the context of connect
 	ended  chan error    // of capacity 1: why it ended
+	ready  chan struct{} // closed when the news of the connection is queued: messages come after it
 	done   chan struct{} // closed when it is over for those who send
 
 	out          chan outgoing // to the writer
@@ -42,7 +43,7 @@ func (l *Link) connect(ctx context.Context) (*session, error) {
 		return nil, err
 	}
 	s := &session{
-		ended: make(chan error, 1), done: make(chan struct{}), writerExited: make(chan struct{}),
+		ended: make(chan error, 1), ready: make(chan struct{}), done: make(chan struct{}), writerExited: make(chan struct{}),
 		out: make(chan outgoing), posts: make(chan outgoing, maxPosts),
 	}
 	s.client = mqtt.NewClient(l.options(login, s, func(*url.URL, mqtt.ClientOptions) (net.Conn, error) {
@@ -75,26 +76,32 @@ func (l *Link) connect(ctx context.Context) (*session, error) {
 
 // options are those of one attempt. The library must not reconnect: its pauses
 // have no jitter and cannot be ended, and each attempt wants a signature of its
-// own. With OrderMatters a slow handler would stop the connection.
+// own. Without OrderMatters two notices might change places; with it a slow handler
+// would stop the connection, so ours only queues.
 func (l *Link) options(login ota.Login, s *session, open mqtt.OpenConnectionFunc) *mqtt.ClientOptions {
 	return mqtt.NewClientOptions().
 		AddBroker("tcp://" + l.to.host).
 		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
 		SetProtocolVersion(4). // else every refusal is tried again as MQTT 3.1
 		SetCleanSession(true).
-		SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(false).
+		SetAutoReconnect(false).SetConnectRetry(false).SetOrderMatters(true).
 		SetKeepAlive(l.cfg.KeepAlive).SetPingTimeout(pingTimeout).
 		SetConnectTimeout(2 * connectTimeout). // the context of connect is first
 		SetWriteTimeout(writeTimeout).
 		SetStore(mqtt.NewMemoryStore()).
-		SetDefaultPublishHandler(l.receive).
+		SetDefaultPublishHandler(func(_ mqtt.Client, m mqtt.Message) { l.receive(s, m) }).
 		SetConnectionLostHandler(func(_ mqtt.Client, err error) { s.end(explain(0, err)) }).
 		SetCustomOpenConnectionFn(open)
 }
 
-// receive takes a message of the broker. It only queues: a handler that blocks
-// would stop the library.
-func (l *Link) receive(_ mqtt.Client, m mqtt.Message) {
+// receive takes a message of the broker. But for a moment at the beginning it only
+// queues: a handler that blocks would stop the library.
+func (l *Link) receive(s *session, m mqtt.Message) {
+	select {
+	case <-s.ready:
+	case <-s.conn.done:
+		return
+	}
 	kind, device, ok := ota.ParseTopic(m.Topic())
 	if ok && l.gateway.receive(kind, device, m.Payload()) {
 		return
@@ -133,6 +140,7 @@ func (l *Link) serve(ctx context.Context, s *session) error {
 	l.use(s)
 	l.queue.add(ota.Event{})
 	l.gateway.connected()
+	close(s.ready)
 	why := s.wait(ctx)
 	l.use(nil)
 	close(s.done)

@@ -164,10 +164,27 @@ func TestMessagesThatAreIgnored(t *testing.T) {
 		stream = append(stream, publishPacket(p.topic, p.payload)...)
 	}
 	l := run(t, Config{URL: "mqtt://" + answering(t, stream)})
-	// The message may come before the news of the connection it came with.
-	for range 2 {
-		if e := next(t, l); e.Kind != 0 && string(e.Payload) != "4" {
+	for i, want := range []string{"", "4"} { // the news of the connection come first
+		if e := next(t, l); e.Kind == 0 != (i == 0) || string(e.Payload) != want {
 			t.Errorf("event %v of %d bytes", e.Kind, len(e.Payload))
+		}
+	}
+}
+
+// Messages come in the order in which the cloud sent them: the newest notice counts.
+func TestMessagesKeepTheirOrder(t *testing.T) {
+	var stream []byte
+	const n = maxQueued - 2
+	for i := range n {
+		stream = append(stream, publishPacket(ota.TopicUpgrade.Of(testDevice()), []byte{byte(i)})...)
+	}
+	l := run(t, Config{URL: "mqtt://" + answering(t, stream)})
+	if e := next(t, l); e.Kind != 0 {
+		t.Fatalf("event %v comes before the news of its connection", e.Kind)
+	}
+	for i := range n {
+		if e := next(t, l); len(e.Payload) != 1 || e.Payload[0] != byte(i) {
+			t.Fatalf("message %d is %v", i, e.Payload)
 		}
 	}
 }

@@ -239,6 +239,9 @@ func (f *fleetFlags) readScenario() (fleet.Scenario, error) {
 		if s, err = fleet.ReadScenario(file); err != nil {
 			return s, usagef("%s: %v", f.scenario, err)
 		}
+		if s.Name == "" {
+			s.Name = strings.TrimSuffix(filepath.Base(f.scenario), ".toml")
+		}
 	}
 	if f.seed != 0 {
 		s.Seed = f.seed

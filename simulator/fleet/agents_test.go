@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -44,6 +45,18 @@ func (s *transcript) watch(d ota.Device, up bool, kind ota.TopicKind, payload []
 	s.said[d.Name] = append(s.said[d.Name], line)
 }
 
+// spoken is what a device said. A notice that the cloud sent before a real agent's last
+// word was acknowledged may reach the agent after that, since its MQTT library hands
+// messages and acknowledgements over in different goroutines. It says its version once
+// more then, as it must: that is left out.
+func (s *transcript) spoken(e Ending) []string {
+	said := s.said[e.Name]
+	if n := len(said); e.Behaviour == "real" && n > 1 && strings.HasPrefix(said[n-1], "version ") && said[n-1] == said[n-2] {
+		return said[:n-1]
+	}
+	return said
+}
+
 // TestTranscripts runs a small client and the real agent through the same scripts: they
 // send the same messages in the same order, and the cloud says the same of both.
 func TestTranscripts(t *testing.T) {
@@ -76,12 +89,10 @@ func TestTranscripts(t *testing.T) {
 					t.Errorf("%s: the report has %v where %v are expected", b.Behaviour, b.Seen, b.Expected)
 				}
 			}
-			first := ""
-			for _, e := range f.Endings() {
-				if first == "" {
-					first = e.Name
-				} else if !slices.Equal(said.said[first], said.said[e.Name]) {
-					t.Errorf("%s (%s) said\n%q\nand %s\n%q", e.Name, e.Behaviour, said.said[e.Name], first, said.said[first])
+			all := f.Endings()
+			for _, e := range all[1:] {
+				if got, want := said.spoken(e), said.spoken(all[0]); !slices.Equal(got, want) {
+					t.Errorf("%s (%s) said\n%q\nand %s (%s)\n%q", e.Name, e.Behaviour, got, all[0].Name, all[0].Behaviour, want)
 				}
 			}
 		})

@@ -132,3 +132,22 @@ func (r *Recorder) judge(late *Histogram) []string {
 	return []string{fmt.Sprintf("the generator was late: 1 %% of what was due began more than %s after its time (start more shards, or a smaller load)",
 		time.Duration(late.At(99)*1000).Round(time.Millisecond))}
 }
+
+// Connections that end against the devices' wish between two ticks are a crowd from so many
+// on, when they are one in crowdShare of the fleet. They are marked once in crowdPause.
+const (
+	crowdLeast = 20
+	crowdShare = 20
+	crowdPause = 10 * time.Second
+)
+
+// watchLost marks the moment at which a crowd of connections is lost: a broker that restarts,
+// a network that is gone. r.mu is held.
+func (r *Recorder) watchLost(now time.Time) {
+	lost := r.Count(Disconnects) - r.seen.counters[Disconnects]
+	if lost < crowdLeast || lost*crowdShare < r.devices || now.Sub(r.seen.markedAt) < crowdPause {
+		return
+	}
+	r.seen.markedAt = now
+	r.mark(now, "connections are lost") // without a number, so that shards say the same
+}

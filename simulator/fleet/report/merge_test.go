@@ -91,7 +91,7 @@ func TestMergedShardsAreExact(t *testing.T) {
 	if whole.PushedPerMinute() != merged.PushedPerMinute() {
 		t.Errorf("pushed per minute: %d and %d", whole.PushedPerMinute(), merged.PushedPerMinute())
 	}
-	if len(merged.Health) != 4 || len(merged.Parts) != 4 || len(merged.Notes) != 0 || len(merged.Marks) != 1 {
+	if len(merged.Health) != 4 || len(merged.Parts) != 4 || len(merged.Notes) != 0 || !slices.Equal(merged.Marks, whole.Marks) || len(whole.Marks) != 2 {
 		t.Errorf("%d generators, %d parts, notes %q, marks %v", len(merged.Health), len(merged.Parts), merged.Notes, merged.Marks)
 	}
 }

@@ -187,6 +187,10 @@ func (r *Recorder) Note(text string) {
 func (r *Recorder) Mark(at time.Time, text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.mark(at, text)
+}
+
+func (r *Recorder) mark(at time.Time, text string) {
 	if len(r.marks) < maxTexts {
 		r.marks = append(r.marks, Mark{At: at, Text: text})
 	}

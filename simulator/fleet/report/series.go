@@ -31,6 +31,7 @@ type seen struct {
 	firstCPU  time.Duration
 	busySince time.Time
 	lateSince time.Time
+	markedAt  time.Time // when connections were last lost in a crowd
 	counters  [counters]int64
 	trends    [len(trended)][trendSize]int64
 }
@@ -42,6 +43,7 @@ func (s *series) len() int { return len(s.cpu) }
 func (r *Recorder) Tick(now time.Time, sample Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.watchLost(now)
 	fresh := r.close(now, r.watch(now, sample), sample)
 	r.watchLate(now, fresh)
 }

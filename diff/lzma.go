@@ -8,8 +8,10 @@ package diff
 // Sizes of the LZMA model.
 const (
 	lzStates      = 12
+	lzStateRoom   = 16 // a power of two, so that no index has to be checked
 	lzPosStates   = 16
 	lzLiterals    = 0x300
+	lzLiteralRoom = 0x400 // the same, of which the last table shows the most
 	lzMinMatch    = 2
 	lzMaxMatch    = 273
 	lzLenStates   = 4  // contexts of a distance's slot
@@ -37,13 +39,13 @@ type lzLen struct {
 
 // lzModel is everything that adapts, and is the same at both ends.
 type lzModel struct {
-	isMatch, isRep0Long              [lzStates][lzPosStates]prob
-	isRep, isRepG0, isRepG1, isRepG2 [lzStates]prob
+	isMatch, isRep0Long              [lzStateRoom][lzPosStates]prob
+	isRep, isRepG0, isRepG1, isRepG2 [lzStateRoom]prob
 	slot                             [lzLenStates][64]prob
 	special                          [1 + lzFullDist - lzEndModel]prob
 	align                            [1 << lzAlignBits]prob
 	length, repLength                lzLen
-	literal                          [lzLiterals << lzMaxLCLP]prob
+	literal                          [lzLiterals<<lzMaxLCLP + lzLiteralRoom - lzLiterals]prob
 
 	lc, lpMask, pbMask uint32
 }
@@ -90,9 +92,9 @@ func (m *lzModel) reset(p lzProps) {
 }
 
 // literals is the model of the literal at pos behind the byte prev.
-func (m *lzModel) literals(pos int, prev byte) *[lzLiterals]prob {
+func (m *lzModel) literals(pos int, prev byte) *[lzLiteralRoom]prob {
 	at := ((uint32(pos)&m.lpMask)<<m.lc + uint32(prev)>>(8-m.lc)) * lzLiterals
-	return (*[lzLiterals]prob)(m.literal[at:])
+	return (*[lzLiteralRoom]prob)(m.literal[at:])
 }
 
 // The state remembers the kinds of the last steps.

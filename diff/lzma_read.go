@@ -2,10 +2,57 @@ package diff
 
 // unlzma undoes LZMA.
 type unlzma struct {
-	m         lzModel
-	in        []byte
+	m  lzModel
+	in []byte
+}
+
+// lzBits is the range coder's reading half. It is handed on by value, so that
+// it stays in registers: what it reads from is given with each call.
+type lzBits struct {
 	rng, code uint32
-	over      int // bytes that were needed behind the end of in
+	at        int // next byte of the input; behind the end come zeros
+}
+
+// ready makes the range large enough for the next bit.
+func (r lzBits) ready(in []byte) lzBits {
+	if r.rng < lzTop {
+		r.rng <<= 8
+		r.code <<= 8
+		if uint(r.at) < uint(len(in)) {
+			r.code |= uint32(in[r.at])
+		}
+		r.at++
+	}
+	return r
+}
+
+// bit decodes one bit, without a branch that depends on it: half of those
+// would be guessed wrong.
+func (r lzBits) bit(p *prob) (lzBits, uint32) {
+	const down = 1<<lzProbBits - 1<<lzMoveBits + 1
+	v := uint32(*p)
+	bound := r.rng >> lzProbBits * v
+	zero := uint32((int64(r.code) - int64(bound)) >> 63) // all ones when the bit is zero
+	*p = prob(v - uint32(int32(v-zero&down)>>lzMoveBits))
+	rest := r.rng - bound
+	r.rng = rest + zero&(bound-rest)
+	r.code = r.code - bound + zero&bound
+	return r, zero + 1
+}
+
+// is decodes a bit that is mostly the same, so that guessing it pays.
+func (r lzBits) is(p *prob) (lzBits, bool) {
+	v := *p
+	bound := r.rng >> lzProbBits * uint32(v)
+	if r.code < bound {
+		r.rng = bound
+		*p = v + (1<<lzProbBits-v)>>lzMoveBits
+		return r, false
+	}
+	r.rng -= bound
+	r.code -= bound
+	*p = v - v>>lzMoveBits
+	return r, true
 }
 
 // decode fills dst from src, which is used up.
@@ -18,203 +65,185 @@ func (d *unlzma) decode(dst, src []byte, name string) error {
 		return badf("its %s is no LZMA", name)
 	}
 	d.m.reset(props)
-	d.in, d.rng, d.code, d.over = src[2:], 0xffffffff, 0, 0
+	d.in = src[2:]
+	r := lzBits{rng: 0xffffffff}
 	for range 4 {
-		d.code = d.code<<8 | uint32(d.in[0])
-		d.in = d.in[1:]
+		r.code = r.code<<8 | uint32(d.in[r.at])
+		r.at++
 	}
-	if !d.all(dst) {
+	r, ok = d.all(r, dst)
+	if !ok {
 		return badf("its %s is damaged", name)
 	}
-	d.normalize()
-	if d.over > 0 || len(d.in) > 0 || d.code != 0 {
+	if r = r.ready(d.in); r.at != len(d.in) || r.code != 0 {
 		return badf("its %s does not end where it should", name)
 	}
 	return nil
 }
 
-func (d *unlzma) normalize() {
-	if d.rng < lzTop {
-		d.rng <<= 8
-		d.code <<= 8
-		if len(d.in) == 0 {
-			d.over++
-			return
-		}
-		d.code |= uint32(d.in[0])
-		d.in = d.in[1:]
-	}
-}
-
-func (d *unlzma) bit(p *prob) uint32 {
-	if d.rng < lzTop {
-		d.normalize()
-	}
-	bound := d.rng >> lzProbBits * uint32(*p)
-	if d.code < bound {
-		d.rng = bound
-		*p += (1<<lzProbBits - *p) >> lzMoveBits
-		return 0
-	}
-	d.rng -= bound
-	d.code -= bound
-	*p -= *p >> lzMoveBits
-	return 1
-}
-
-// tree gives n bits, the highest first.
-func (d *unlzma) tree(p []prob, n uint) uint32 {
-	m := uint32(1)
-	for range n {
-		m = m<<1 | d.bit(&p[m])
-	}
-	return m - 1<<n
-}
-
-// reverse gives n bits, the lowest first.
-func (d *unlzma) reverse(p []prob, n uint) uint32 {
-	m, v := uint32(1), uint32(0)
-	for i := range n {
-		b := d.bit(&p[m])
-		m = m<<1 | b
-		v |= b << i
-	}
-	return v
-}
-
-func (d *unlzma) direct(n uint) uint32 {
-	v := uint32(0)
-	for range n {
-		if d.rng < lzTop {
-			d.normalize()
-		}
-		d.rng >>= 1
-		d.code -= d.rng
-		t := 0 - d.code>>31 // all ones when it was less
-		d.code += d.rng & t
-		v = v<<1 + t + 1
-	}
-	return v
-}
-
 // all decodes until dst is full; false when the bytes cannot be right.
-func (d *unlzma) all(dst []byte) bool {
+func (d *unlzma) all(r lzBits, dst []byte) (lzBits, bool) {
 	state, reps := uint32(0), [4]uint32{}
+	m, in, isMatch := &d.m, d.in, false
 	for pos := 0; pos < len(dst); {
-		ps := uint32(pos) & d.m.pbMask
-		if d.bit(&d.m.isMatch[state][ps]) == 0 {
-			d.literal(dst, pos, state, reps[0])
+		ps := uint32(pos) & m.pbMask & (lzPosStates - 1)
+		if r, isMatch = r.ready(in).is(&m.isMatch[state%lzStateRoom][ps]); !isMatch {
+			if state < 7 {
+				r = d.literal(r, dst, pos)
+			} else {
+				r = d.matched(r, dst, pos, int(reps[0]))
+			}
 			state = afterLiteral(state)
 			pos++
 			continue
 		}
-		if d.over > 8 {
-			return false // zeros behind the end would decode to something
+		if r.at > len(in)+8 {
+			return r, false // zeros behind the end would decode to something
 		}
 		length := 0
-		if d.bit(&d.m.isRep[state]) == 0 {
-			length = d.length(&d.m.length, ps)
-			reps = [4]uint32{d.distance(length), reps[0], reps[1], reps[2]}
-			state = afterMatch(state)
-		} else if d.bit(&d.m.isRepG0[state]) == 1 {
-			d.again(state, &reps)
-			length = d.length(&d.m.repLength, ps)
-			state = afterRep(state)
-		} else if d.bit(&d.m.isRep0Long[state][ps]) == 1 {
-			length = d.length(&d.m.repLength, ps)
-			state = afterRep(state)
-		} else {
-			length = 1
-			state = afterShortRep(state)
-		}
-		if uint64(reps[0]) >= uint64(pos) || length > len(dst)-pos {
-			return false
-		}
+		r, length, state = d.match(r, &reps, state%lzStateRoom, ps)
 		from := pos - int(reps[0]) - 1
-		for i := range length { // may overlap
-			dst[pos+i] = dst[from+i]
+		if from < 0 || length > len(dst)-pos {
+			return r, false
 		}
+		again(dst, from, pos, length)
 		pos += length
 	}
-	return true
+	return r, true
 }
 
-// literal decodes one byte; behind a match the byte that did not match helps.
-func (d *unlzma) literal(dst []byte, pos int, state, rep0 uint32) {
-	prev := byte(0)
-	if pos > 0 {
-		prev = dst[pos-1]
+// again copies what may overlap itself.
+func again(dst []byte, from, pos, length int) {
+	const short = 24
+	if length > short && pos-from >= length {
+		copy(dst[pos:pos+length], dst[from:])
+		return
 	}
-	p := d.m.literals(pos, prev)
-	rng, code, in := d.rng, d.code, d.in
-	matched, offset := uint32(0), uint32(0)
-	if state >= 7 {
-		matched, offset = uint32(dst[pos-int(rep0)-1]), 0x100
+	to, src := dst[pos:pos+length], dst[from:from+length]
+	src = src[:len(to)]
+	for i := range to {
+		to[i] = src[i]
 	}
-	m := uint32(1)
+}
+
+// match decodes the rest of a step that is no literal: its length, and the
+// distance, which comes first in reps.
+func (d *unlzma) match(r lzBits, reps *[4]uint32, state, ps uint32) (lzBits, int, uint32) {
+	m, in, yes := &d.m, d.in, false
+	if r, yes = r.ready(in).is(&m.isRep[state]); !yes {
+		r, length := d.length(r, &m.length, ps)
+		r, dist := d.distance(r, length)
+		*reps = [4]uint32{dist, reps[0], reps[1], reps[2]}
+		return r, length, afterMatch(state)
+	}
+	if r, yes = r.ready(in).is(&m.isRepG0[state]); yes {
+		r = d.older(r, reps, state)
+	} else if r, yes = r.ready(in).is(&m.isRep0Long[state][ps]); !yes {
+		return r, 1, afterShortRep(state)
+	}
+	r, length := d.length(r, &m.repLength, ps)
+	return r, length, afterRep(state)
+}
+
+// literal decodes one byte.
+func (d *unlzma) literal(r lzBits, dst []byte, pos int) lzBits {
+	p, in, m, b := d.m.literals(pos, before(dst, pos)), d.in, uint32(1), uint32(0)
 	for m < 0x100 {
-		matched <<= 1
-		b := matched & offset
-		pr := &p[(offset+b+m)%lzLiterals]
-		if rng < lzTop {
-			rng <<= 8
-			code <<= 8
-			if len(in) > 0 {
-				code |= uint32(in[0])
-				in = in[1:]
-			} else {
-				d.over++
-			}
-		}
-		bound := rng >> lzProbBits * uint32(*pr)
-		if code < bound {
-			rng = bound
-			*pr += (1<<lzProbBits - *pr) >> lzMoveBits
-			m <<= 1
-			offset &= ^b
-		} else {
-			rng -= bound
-			code -= bound
-			*pr -= *pr >> lzMoveBits
-			m = m<<1 | 1
-			offset &= b
-		}
+		r, b = r.ready(in).bit(&p[m])
+		m = m<<1 | b
 	}
-	d.rng, d.code, d.in = rng, code, in
 	dst[pos] = byte(m)
+	return r
 }
 
-// again moves one of the last distances but the last to the front.
-func (d *unlzma) again(state uint32, reps *[4]uint32) {
-	k := 1
-	if d.bit(&d.m.isRepG1[state]) == 1 {
-		k = 2 + int(d.bit(&d.m.isRepG2[state]))
+// matched decodes a byte behind a match, where the byte that would have come
+// next, and did not match, helps.
+func (d *unlzma) matched(r lzBits, dst []byte, pos, dist int) lzBits {
+	p, in, m, b := d.m.literals(pos, before(dst, pos)), d.in, uint32(1), uint32(0)
+	was, offset := uint32(dst[pos-dist-1]), uint32(0x100)
+	for m < 0x100 {
+		was <<= 1
+		high := was & offset
+		r, b = r.ready(in).bit(&p[(offset+high+m)%lzLiteralRoom])
+		m = m<<1 | b
+		offset &= ^(high ^ (0 - b)) // stays as long as the bits agree
 	}
-	dist := reps[k]
-	copy(reps[1:k+1], reps[:k])
-	reps[0] = dist
+	dst[pos] = byte(m)
+	return r
 }
 
-func (d *unlzma) length(l *lzLen, ps uint32) int {
-	switch {
-	case d.bit(&l.choice) == 0:
-		return lzMinMatch + int(d.tree(l.low[ps][:], 3))
-	case d.bit(&l.choice2) == 0:
-		return lzMinMatch + lzLowSymbols + int(d.tree(l.mid[ps][:], 3))
+// older moves one of the last distances but the last to the front.
+func (d *unlzma) older(r lzBits, reps *[4]uint32, state uint32) lzBits {
+	m, in, yes, b := &d.m, d.in, false, uint32(0)
+	if r, yes = r.ready(in).is(&m.isRepG1[state]); !yes {
+		reps[0], reps[1] = reps[1], reps[0]
+		return r
 	}
-	return lzMinMatch + 2*lzLowSymbols + int(d.tree(l.high[:], 8))
+	if r, b = r.ready(in).bit(&m.isRepG2[state]); b == 0 {
+		reps[0], reps[1], reps[2] = reps[2], reps[0], reps[1]
+		return r
+	}
+	reps[0], reps[1], reps[2], reps[3] = reps[3], reps[0], reps[1], reps[2]
+	return r
+}
+
+func (d *unlzma) length(r lzBits, l *lzLen, ps uint32) (lzBits, int) {
+	in, v, yes := d.in, uint32(0), false
+	if r, yes = r.ready(in).is(&l.choice); !yes {
+		r, v = d.tree(r, l.low[ps][:], lzLowSymbols)
+		return r, lzMinMatch + int(v)
+	}
+	if r, yes = r.ready(in).is(&l.choice2); !yes {
+		r, v = d.tree(r, l.mid[ps][:], lzLowSymbols)
+		return r, lzMinMatch + lzLowSymbols + int(v)
+	}
+	r, v = d.tree(r, l.high[:], lzHighSymbols)
+	return r, lzMinMatch + 2*lzLowSymbols + int(v)
+}
+
+// tree decodes one of n symbols, a power of two, the highest bit first.
+func (d *unlzma) tree(r lzBits, p []prob, n uint32) (lzBits, uint32) {
+	in, m, b := d.in, uint32(1), uint32(0)
+	p = p[:n]
+	for m < uint32(len(p)) {
+		r, b = r.ready(in).bit(&p[m])
+		m = m<<1 | b
+	}
+	return r, m - n
+}
+
+// reverse decodes n bits, the lowest first.
+func (d *unlzma) reverse(r lzBits, p []prob, n uint) (lzBits, uint32) {
+	in, m, v, b := d.in, uint32(1), uint32(0), uint32(0)
+	for i := range n {
+		r, b = r.ready(in).bit(&p[m])
+		m = m<<1 | b
+		v |= b << i
+	}
+	return r, v
 }
 
 // distance is less one, as in reps. It stays below 2^32 by its form.
-func (d *unlzma) distance(length int) uint32 {
-	slot := d.tree(d.m.slot[lenState(length)][:], 6)
+func (d *unlzma) distance(r lzBits, length int) (lzBits, uint32) {
+	r, slot := d.tree(r, d.m.slot[lenState(length)][:], 64)
 	if slot < 4 {
-		return slot
+		return r, slot
 	}
 	n := uint(slot>>1 - 1)
 	base := (2 | slot&1) << n
 	if slot < lzEndModel {
-		return base + d.reverse(d.m.special[base-slot:], n)
+		r, v := d.reverse(r, d.m.special[base-slot:], n)
+		return r, base + v
 	}
-	return base + d.direct(n-lzAlignBits)<<lzAlignBits + d.reverse(d.m.align[:], lzAlignBits)
+	v := uint32(0)
+	for range n - lzAlignBits { // these are not modelled
+		r = r.ready(d.in)
+		r.rng >>= 1
+		r.code -= r.rng
+		t := 0 - r.code>>31 // all ones when it was less
+		r.code += r.rng & t
+		v = v<<1 + t + 1
+	}
+	r, low := d.reverse(r, d.m.align[:], lzAlignBits)
+	return r, base + v<<lzAlignBits + low
 }

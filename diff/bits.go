@@ -34,6 +34,9 @@ func newBitReader(src io.ReaderAt, off, size int64) bitReader {
 	return bitReader{src: src, off: off, end: off + size}
 }
 
+// bitsOf reads what is in memory.
+func bitsOf(p []byte) bitReader { return bitReader{buf: p} }
+
 // more reads the next piece of the section; false at its end or on an error.
 func (b *bitReader) more() bool {
 	if b.err != nil || b.off == b.end {

@@ -31,6 +31,9 @@ type bunzip struct {
 	in   bitReader
 	tmp  *unsorter
 	name string // of the section, for errors
+	// covered is set where another checksum is over the whole stream: its
+	// own, one for each block, are not compared then.
+	covered bool
 
 	opened   bool
 	maxBlock int
@@ -61,7 +64,9 @@ func (z *bunzip) Read(p []byte) (int, error) {
 			continue
 		}
 		k := z.expand(p[n:])
-		z.blockCRC = crcUpdate(z.blockCRC, p[n:n+k])
+		if !z.covered {
+			z.blockCRC = crcUpdate(z.blockCRC, p[n:n+k])
+		}
 		n += k
 	}
 	return n, nil
@@ -86,8 +91,12 @@ func (z *bunzip) expand(p []byte) int {
 	for n < len(p) {
 		if z.repeat > 0 {
 			run := p[n:min(len(p), n+z.repeat)]
-			for i := range run {
-				run[i] = z.last
+			if z.last == 0 {
+				clear(run)
+			} else {
+				for i := range run {
+					run[i] = z.last
+				}
 			}
 			n += len(run)
 			z.repeat -= len(run)
@@ -96,21 +105,37 @@ func (z *bunzip) expand(p []byte) int {
 		if z.at == len(z.block) {
 			break
 		}
-		b := z.block[z.at]
-		z.at++
-		switch {
-		case z.same == runBytes:
-			z.repeat, z.same = int(b), 0
+		if z.same == runBytes {
+			z.repeat, z.same = int(z.block[z.at]), 0
+			z.at++
 			continue
-		case b == z.last && z.same > 0:
-			z.same++
-		default:
-			z.last, z.same = b, 1
 		}
-		p[n] = b
-		n++
+		n += z.single(p[n:])
 	}
 	return n
+}
+
+// single copies bytes up to where a count is due.
+func (z *bunzip) single(p []byte) int {
+	in := z.block[z.at:]
+	if len(p) > len(in) {
+		p = p[:len(in)]
+	}
+	in = in[:len(p)]
+	last, same := z.last, z.same
+	for i, b := range in {
+		p[i] = b
+		if b != last {
+			last, same = b, 0
+		}
+		if same++; same == runBytes {
+			in = in[:i+1]
+			break
+		}
+	}
+	z.last, z.same = last, same
+	z.at += len(in)
+	return len(in)
 }
 
 // advance ends the current block, if there is one, and begins the next.
@@ -122,7 +147,7 @@ func (z *bunzip) advance() error {
 		if z.same == runBytes {
 			return badf("a block of the %s ends inside a run", z.name)
 		}
-		if ^z.blockCRC != z.wantCRC {
+		if ^z.blockCRC != z.wantCRC && !z.covered {
 			return badf("a block of the %s has a wrong checksum", z.name)
 		}
 		z.streamCRC = (z.streamCRC<<1 | z.streamCRC>>31) ^ z.wantCRC

@@ -49,12 +49,12 @@ type decoder struct {
 	lzma  *unlzma
 }
 
-// decode fills dst, which has the length that was announced, from src.
+// decode fills dst, which has the length that was announced, from src; they are
+// the same where nothing is to be undone.
 func (d *decoder) decode(c codec, dst, src []byte, name string) error {
 	switch c {
 	case codecRaw:
-		copy(dst, src)
-		return nil
+		return nil // dst is where it was read to
 	case codecZstd:
 		return d.unzstd(dst, src, name)
 	case codecLZMA:
@@ -67,8 +67,7 @@ func (d *decoder) decode(c codec, dst, src []byte, name string) error {
 		d.bzip = new(unsorter)
 		d.block = make([]byte, 0, bzipSectionLevel*bzipLevelBytes)
 	}
-	z := newBunzip(bytes.NewReader(src), 0, int64(len(src)), d.bzip, name)
-	z.block = d.block[:0]
+	z := &bunzip{in: bitsOf(src), tmp: d.bzip, name: name, block: d.block[:0], covered: true}
 	if level := src[min(3, len(src)-1)]; level > '0'+bzipSectionLevel {
 		return badf("its %s is in blocks that are too large", name)
 	}

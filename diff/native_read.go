@@ -171,15 +171,18 @@ func (r *NativeReader) load(f *frameInfo) error {
 	plain, sum := r.plain[:size], uint32(0)
 	var parts [sections][]byte
 	for i := range sections {
-		packed, err := r.section(int(f.stored[i]), sectionNames[i])
-		if err != nil {
-			return err
-		}
-		sum = crc32.Update(sum, castagnoli, packed)
 		parts[i], plain = plain[:f.plain[i]:f.plain[i]], plain[f.plain[i]:]
 		if len(parts[i]) == 0 {
 			continue
 		}
+		packed := parts[i] // what is not compressed is read to its place
+		if f.codec[i] != codecRaw {
+			packed = r.room(int(f.stored[i]))
+		}
+		if err := r.fill(packed, sectionNames[i]); err != nil {
+			return err
+		}
+		sum = crc32.Update(sum, castagnoli, packed)
 		if err := r.codecs.decode(f.codec[i], parts[i], packed, sectionNames[i]); err != nil {
 			return err
 		}
@@ -191,27 +194,17 @@ func (r *NativeReader) load(f *frameInfo) error {
 	return nil
 }
 
-// section reads n bytes; room grows with what comes, not with what was said.
-func (r *NativeReader) section(n int, name string) ([]byte, error) {
-	const step = 64 << 10
-	buf := r.packed[:0]
-	for len(buf) < n {
-		if cap(buf) == len(buf) {
-			bigger := make([]byte, len(buf), min(max(step, 2*len(buf)), framePlain))
-			copy(bigger, buf)
-			buf = bigger
-		}
-		from, to := len(buf), min(n, cap(buf))
-		buf = buf[:to]
-		if err := r.fill(buf[from:], name); err != nil {
-			return nil, err
-		}
+// room gives n bytes for a section as it is in the patch.
+func (r *NativeReader) room(n int) []byte {
+	if cap(r.packed) < n {
+		r.packed = make([]byte, grownTo(n, framePlain))
 	}
-	r.packed = buf
-	return buf, nil
+	return r.packed[:n]
 }
 
-// grownTo is how much room to make for size bytes: a little, or all.
+// grownTo is how much room to make for size bytes: a little, or all. Memory
+// that was never written takes none, while a smaller room that is thrown away
+// for a larger one goes on taking it for a while.
 func grownTo(size, most int) int {
 	if size <= smallBlock {
 		return smallBlock

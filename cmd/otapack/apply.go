@@ -12,7 +12,7 @@ import (
 )
 
 func (e *env) applyCommand() *cobra.Command {
-	maxMemory := ""
+	maxMemory, trustOld := "", false
 	c := &cobra.Command{
 		Use:   "apply OLD PATCH NEW",
 		Short: "Apply a patch to an image",
@@ -22,7 +22,8 @@ be the same file as OLD.
 
 A native patch carries the SHA-256 of both images: that of OLD is compared before
 anything is written, that of NEW at the end. The other formats (BSDIFF40 and
-BSDIFF43) have none: compare that of NEW.
+BSDIFF43) have none: compare that of NEW. --trust-old leaves that of OLD out, for who
+knows it already: another image is then found out only at the end, by that of NEW.
 
 --max-memory refuses a patch that would take more than that, for the whole process.`,
 		Example: `  otapack apply rootfs-1.0.img update.patch rootfs-1.1.img`,
@@ -35,10 +36,11 @@ BSDIFF43) have none: compare that of NEW.
 					return usagef(c.Name(), "--max-memory %q: %v", maxMemory, err)
 				}
 			}
-			return e.apply(c.Context(), args[0], args[1], args[2], limit)
+			return e.apply(c.Context(), args[0], args[1], args[2], limit, trustOld)
 		},
 	}
 	c.Flags().StringVar(&maxMemory, "max-memory", "", "refuse a patch that takes more than this to apply (16MiB, say)")
+	c.Flags().BoolVar(&trustOld, "trust-old", false, "do not compute the SHA-256 of OLD (that of NEW is compared all the same)")
 	return c
 }
 
@@ -57,7 +59,7 @@ func spare(patch io.ReaderAt, size, limit int64) error {
 	return err
 }
 
-func (e *env) apply(ctx context.Context, oldPath, patchPath, newPath string, limit int64) error {
+func (e *env) apply(ctx context.Context, oldPath, patchPath, newPath string, limit int64, trustOld bool) error {
 	if err := apart("apply", newPath, patchPath); err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func (e *env) apply(ctx context.Context, oldPath, patchPath, newPath string, lim
 		return failed(patchPath, err, "make it anew with otapack diff, or allow more with --max-memory")
 	}
 	r, err := diff.NewReader(old, oldSize, patch, patchSize)
-	if err == nil {
+	if err == nil && !trustOld {
 		err = r.CheckOld()
 	}
 	if errors.Is(err, diff.ErrOtherOld) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -101,9 +102,12 @@ type encoder struct {
 	zstd *zstd.Encoder
 	bzip *sorter
 	lzma *lzma
-	// props are tried; all of them take three times as long as the first.
-	props []lzProps
+	best bool
 }
+
+// kindsOfProps are tried by a thorough encoder: for anything, for tables, and for
+// code in words of four bytes. The difference is below 1 %.
+var kindsOfProps = [...]lzProps{{lc: 3}, {lc: 3, pb: 2}, {lp: 2, pb: 2}}
 
 func newEncoder(best bool) (*encoder, error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithEncoderConcurrency(1),
@@ -111,12 +115,7 @@ func newEncoder(best bool) (*encoder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
-	// Anything, tables, and code in words of four bytes.
-	props := []lzProps{{lc: 3}, {lc: 3, pb: 2}, {lp: 2, pb: 2}}
-	if !best {
-		props = props[:1]
-	}
-	return &encoder{zstd: z, bzip: new(sorter), lzma: new(lzma), props: props}, nil
+	return &encoder{zstd: z, bzip: new(sorter), lzma: new(lzma), best: best}, nil
 }
 
 // bzipWorth is by how much of a section (one part in so many) bzip2 has to be
@@ -132,11 +131,8 @@ func (e *encoder) encode(plain []byte) (codec, []byte) {
 	if len(out) < 64 {
 		return best, out
 	}
-	for _, props := range e.props {
-		z := e.lzma.encode(plain, props)
-		if len(z) < len(out) {
-			best, out = codecLZMA, bytes.Clone(z)
-		}
+	if z := e.pack(plain); len(z) < len(out) {
+		best, out = codecLZMA, z
 	}
 	level := (len(plain)+bzipSpare)/bzipLevelBytes + 1
 	b := newBzipLevel(e.bzip, min(level, bzipSectionLevel))
@@ -145,4 +141,21 @@ func (e *encoder) encode(plain []byte) (codec, []byte) {
 		best, out = codecBzip, z
 	}
 	return best, out
+}
+
+// pack gives the section in LZMA. Which properties suit it shows in its middle.
+func (e *encoder) pack(plain []byte) []byte {
+	const sample = 128 << 10
+	props := kindsOfProps[0]
+	if !e.best {
+		return bytes.Clone(e.lzma.encode(plain, props, normal))
+	}
+	least := math.MaxInt
+	from := max(0, len(plain)/2-sample/2) &^ 15 // positions count in them
+	for _, kind := range kindsOfProps {
+		if n := len(e.lzma.encode(plain[from:min(len(plain), from+sample)], kind, hasty)); n < least {
+			props, least = kind, n
+		}
+	}
+	return bytes.Clone(e.lzma.encode(plain, props, thorough))
 }

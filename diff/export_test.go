@@ -70,7 +70,7 @@ func Seal(header []byte) {
 func LZMA(p []byte) (files [][]byte) {
 	z := new(lzma)
 	for _, props := range []lzProps{{lc: 3}, {lc: 3, pb: 2}, {lp: 2, pb: 2}, {lc: 4}, {lp: 4, pb: 4}, {lc: 1, lp: 3, pb: 1}, {}} {
-		s := z.encode(p, props)
+		s := z.encode(p, props, thorough)
 		head := binary.LittleEndian.AppendUint64(append([]byte{s[0]}, 0, 0, 16, 0), uint64(len(p)))
 		files = append(files, append(head, s[1:]...))
 	}

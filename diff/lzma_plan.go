@@ -71,19 +71,48 @@ type lzNode struct {
 	price uint32
 	state uint32
 	reps  [4]uint32
-	step  lzStep // the last one on the way
+	way   lzWay // from the node before
+}
+
+// lzWay is how a node is reached: by one step, or by a step (if it has any
+// length), a literal, and a repetition at the last distance, which is often
+// cheap where its first two parts alone are not.
+type lzWay struct {
+	lead, step lzStep
+	joined     bool // lead and a literal come before step
+}
+
+// length is how far the way goes.
+func (w *lzWay) length() int {
+	n := int(w.step.length)
+	if w.joined {
+		n += 1 + int(w.lead.length)
+	}
+	return n
+}
+
+// after is the state and the last distances behind the way.
+func (w *lzWay) after(state uint32, reps [4]uint32) (uint32, [4]uint32) {
+	if w.joined {
+		if w.lead.length > 0 {
+			state, reps = w.lead.after(state, reps)
+		}
+		state = afterLiteral(state)
+	}
+	return w.step.after(state, reps)
 }
 
 // lzPlan finds the cheapest steps for the next positions, with prices that
 // are not much older.
 type lzPlan struct {
-	nodes   [lzHorizon + lzMaxMatch + 1]lzNode
+	nodes   [lzHorizon + 2*lzMaxMatch + 2]lzNode
 	steps   []lzStep
 	lengths [2][lzPosStates][lzMaxMatch + 1]uint32 // of matches, of repetitions
 	near    [lzLenStates][lzFullDist]uint32
 	slots   [lzLenStates][64]uint32
 	align   [1 << lzAlignBits]uint32
 	far     int // the last position that has a node
+	nice    int
 	learnAt int // the position from which on prices are learnt again
 }
 
@@ -146,13 +175,13 @@ func (t *lzPlan) make(z *lzma, pos int) []lzStep {
 	for ; i < end; i++ {
 		n := &t.nodes[i]
 		if i > 0 {
-			from := &t.nodes[i-int(n.step.length)]
-			n.state, n.reps = n.step.after(from.state, from.reps)
+			from := &t.nodes[i-n.way.length()]
+			n.state, n.reps = n.way.after(from.state, from.reps)
 		}
 		found := z.trees.at(pos + i)
-		if s := t.spread(z, pos, i, found); s.length >= lzNice {
+		if s := t.spread(z, pos, i, found); int(s.length) >= t.nice {
 			// As good as it gets: the plan ends behind it.
-			t.nodes[i+int(s.length)].step = s
+			t.nodes[i+int(s.length)].way = lzWay{step: s}
 			for k := range int(s.length) - 1 {
 				z.trees.at(pos + i + 1 + k)
 			}
@@ -162,9 +191,15 @@ func (t *lzPlan) make(z *lzma, pos int) []lzStep {
 	}
 	t.steps = t.steps[:0]
 	for at := i; at > 0; {
-		s := t.nodes[at].step
-		t.steps = append(t.steps, s)
-		at -= int(s.length)
+		w := &t.nodes[at].way
+		t.steps = append(t.steps, w.step)
+		if w.joined {
+			t.steps = append(t.steps, lzStep{length: 1, rep: lzLiteral})
+			if w.lead.length > 0 {
+				t.steps = append(t.steps, w.lead)
+			}
+		}
+		at -= w.length()
 	}
 	for a, b := 0, len(t.steps)-1; a < b; a, b = a+1, b-1 {
 		t.steps[a], t.steps[b] = t.steps[b], t.steps[a]
@@ -179,7 +214,33 @@ func (t *lzPlan) reach(i int, price uint32, s lzStep) {
 		t.nodes[t.far].price = lzInfinite
 	}
 	if n := &t.nodes[i]; price < n.price {
-		n.price, n.step = price, s
+		n.price = price
+		n.way = lzWay{step: s}
+	}
+}
+
+// join offers a way from position i that goes on behind lead with a literal
+// and a repetition at dist, if there is one. cost, state and dist are those
+// behind lead.
+func (t *lzPlan) join(z *lzma, pos, i int, lead lzStep, cost, state, dist uint32) {
+	at := pos + i + int(lead.length) // of the literal
+	from := at - int(dist) - 1
+	if from < 0 || at+1+lzMinMatch > len(z.p) || z.p[from] == z.p[at] {
+		return
+	}
+	length := common(z.p[from+1:], z.p[at+1:min(len(z.p), at+1+lzMaxMatch)])
+	if length < lzMinMatch {
+		return
+	}
+	m, ps := &z.m, uint32(at)&z.m.pbMask
+	cost += price(m.isMatch[state][ps], 0) + z.literalPrice(at, state, dist)
+	state, ps = afterLiteral(state), uint32(at+1)&m.pbMask
+	cost += price(m.isMatch[state][ps], 1) + price(m.isRep[state], 1) + m.repPrice(state, ps, 0) + t.lengths[1][ps][length]
+	end := i + int(lead.length) + 1 + length
+	t.reach(end, lzInfinite, lzStep{})
+	if n := &t.nodes[end]; cost < n.price {
+		n.price = cost
+		n.way = lzWay{lead: lead, step: lzStep{length: uint32(length)}, joined: true}
 	}
 }
 
@@ -187,10 +248,33 @@ func (t *lzPlan) reach(i int, price uint32, s lzStep) {
 func (t *lzPlan) spread(z *lzma, pos, i int, found []lzMatch) (longest lzStep) {
 	n, m, at := &t.nodes[i], &z.m, pos+i
 	ps := uint32(at) & m.pbMask
-	left := min(len(z.p)-at, lzMaxMatch)
-	t.reach(i+1, n.price+price(m.isMatch[n.state][ps], 0)+z.literalPrice(at, n), lzStep{length: 1, rep: lzLiteral})
+	t.reach(i+1, n.price+price(m.isMatch[n.state][ps], 0)+z.literalPrice(at, n.state, n.reps[0]), lzStep{length: 1, rep: lzLiteral})
+	t.join(z, pos, i, lzStep{}, n.price, n.state, n.reps[0])
 	match := n.price + price(m.isMatch[n.state][ps], 1)
-	again := match + price(m.isRep[n.state], 1)
+	longest = t.repeat(z, pos, i, match+price(m.isRep[n.state], 1))
+	match += price(m.isRep[n.state], 0)
+	l := lzMinMatch
+	for _, f := range found {
+		cost := uint32(0)
+		for ; l <= int(f.length); l++ {
+			cost = match + t.lengths[0][ps][l] + t.distance(f.dist, l)
+			t.reach(i+l, cost, lzStep{length: uint32(l), rep: lzNewMatch, dist: f.dist})
+		}
+		if int(f.length) < t.nice {
+			t.join(z, pos, i, lzStep{length: f.length, rep: lzNewMatch, dist: f.dist}, cost, afterMatch(n.state), f.dist)
+		}
+	}
+	if k := len(found); k > 0 && found[k-1].length > longest.length {
+		longest = lzStep{length: found[k-1].length, rep: lzNewMatch, dist: found[k-1].dist}
+	}
+	return longest
+}
+
+// repeat offers the last distances, and gives the longest of them.
+func (t *lzPlan) repeat(z *lzma, pos, i int, again uint32) (longest lzStep) {
+	n, m, at := &t.nodes[i], &z.m, pos+i
+	ps := uint32(at) & m.pbMask
+	left := min(len(z.p)-at, lzMaxMatch)
 	for k, d := range n.reps {
 		from := at - int(d) - 1
 		if from < 0 {
@@ -200,26 +284,20 @@ func (t *lzPlan) spread(z *lzma, pos, i int, found []lzMatch) (longest lzStep) {
 		if length == 0 {
 			continue
 		}
-		if s := (lzStep{length: uint32(length), rep: int8(k)}); s.length > longest.length {
+		s := lzStep{length: uint32(length), rep: int8(k)}
+		if s.length > longest.length {
 			longest = s
 		}
-		rep := again + m.repPrice(n.state, ps, k)
 		if k == 0 {
 			t.reach(i+1, again+price(m.isRepG0[n.state], 0)+price(m.isRep0Long[n.state][ps], 0), lzStep{length: 1})
 		}
+		rep := again + m.repPrice(n.state, ps, k)
 		for l := lzMinMatch; l <= length; l++ {
 			t.reach(i+l, rep+t.lengths[1][ps][l], lzStep{length: uint32(l), rep: int8(k)})
 		}
-	}
-	match += price(m.isRep[n.state], 0)
-	l := lzMinMatch
-	for _, f := range found {
-		for ; l <= int(f.length); l++ {
-			t.reach(i+l, match+t.lengths[0][ps][l]+t.distance(f.dist, l), lzStep{length: uint32(l), rep: lzNewMatch, dist: f.dist})
+		if length >= lzMinMatch && length < t.nice {
+			t.join(z, pos, i, s, rep+t.lengths[1][ps][length], afterRep(n.state), d)
 		}
-	}
-	if k := len(found); k > 0 && found[k-1].length > longest.length {
-		longest = lzStep{length: found[k-1].length, rep: lzNewMatch, dist: found[k-1].dist}
 	}
 	return longest
 }
@@ -235,13 +313,13 @@ func (m *lzModel) repPrice(state, ps uint32, k int) uint32 {
 	return sum + price(m.isRepG1[state], 1) + price(m.isRepG2[state], uint32(k-2))
 }
 
-func (z *lzma) literalPrice(pos int, n *lzNode) uint32 {
+func (z *lzma) literalPrice(pos int, state, rep0 uint32) uint32 {
 	p := z.m.literals(pos, before(z.p, pos))
 	b := uint32(z.p[pos])
-	if n.state < 7 {
+	if state < 7 {
 		return treePrice(p[:256], 8, b)
 	}
-	matched, offset, sum := uint32(z.p[pos-int(n.reps[0])-1]), uint32(0x100), uint32(0)
+	matched, offset, sum := uint32(z.p[pos-int(rep0)-1]), uint32(0x100), uint32(0)
 	for m := uint32(1); m < 0x100; {
 		matched <<= 1
 		bit := b >> 7 & 1

@@ -92,7 +92,8 @@ type lzma struct {
 }
 
 // encode packs p.
-func (z *lzma) encode(p []byte, props lzProps) []byte {
+func (z *lzma) encode(p []byte, props lzProps, effort lzEffort) []byte {
+	z.trees.depth, z.plan.nice = effort.depth, effort.nice
 	z.m.reset(props)
 	z.r.reset()
 	z.trees.reset(p)

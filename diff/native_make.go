@@ -11,7 +11,7 @@ import (
 // minZeros is the shortest run of zeros that interrupts literals. Naming each
 // shorter one would keep the literals' distances from the codecs, which find
 // what is regular in them: patches were 5 to 30 % larger with 16.
-var minZeros = 256
+const minZeros = 256
 
 // framer cuts covers into frames.
 type framer struct {

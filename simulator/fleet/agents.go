@@ -29,7 +29,8 @@ type realAgent struct {
 	slots   [2]platform.Slot
 	store   memoryStore
 	boots   int
-	failed  int
+
+	trouble trouble
 
 	mu                      sync.Mutex
 	state                   report.State
@@ -44,7 +45,7 @@ type realAgent struct {
 // a process has.
 func (a *realAgent) run(ctx context.Context, due time.Time) {
 	a.machine = memoryBoot{kept: "a"}
-	a.slots = [2]platform.Slot{&memorySlot{name: "a"}, &memorySlot{name: "b"}}
+	a.slots = [2]platform.Slot{&memorySlot{name: "a", refuses: a.refuses}, &memorySlot{name: "b", refuses: a.refuses}}
 	a.version = a.f.scenario.Version
 	for ctx.Err() == nil {
 		a.move(report.Connecting)
@@ -76,7 +77,11 @@ func (a *realAgent) boot(ctx context.Context, due time.Time) error {
 	if err != nil {
 		return err
 	}
-	downloads, err := fetch.New(fetch.Options{Proxy: "direct", UserAgent: "leapslot-fleet", TLS: a.f.target.tls, Dial: a.dialPackage})
+	options := fetch.Options{Proxy: "direct", UserAgent: "leapslot-fleet", TLS: a.f.target.tls, Dial: a.dialPackage, RateLimit: int64(a.b.Bandwidth)}
+	if a.b.Fail == int(ota.StepDownloadFailed) {
+		options.Dial, options.Retries = a.dialInVain, -1
+	}
+	downloads, err := fetch.New(options)
 	if err != nil {
 		return err
 	}
@@ -105,15 +110,6 @@ func (a *realAgent) boot(ctx context.Context, due time.Time) error {
 	cancel()
 	running.Wait()
 	return err
-}
-
-// health makes the new system one that is not well, as often as the behaviour wants.
-func (a *realAgent) health(context.Context) error {
-	if a.b.Fail == 0 || a.b.FailTimes > 0 && a.failed >= a.b.FailTimes {
-		return nil
-	}
-	a.failed++
-	return errors.New("the new system is not well, as its behaviour wants")
 }
 
 // dial makes the connections to the broker, from an address as the other devices have.
@@ -163,7 +159,9 @@ func (h *heard) listen(ctx context.Context) {
 	for {
 		select {
 		case e := <-h.Link.Events():
-			h.a.received(e, h.due)
+			if n, isNew := h.a.received(e, h.due); n != nil {
+				e.Payload = h.a.announced(e.Payload, n, isNew)
+			}
 			select {
 			case h.events <- e:
 			case <-ctx.Done():
@@ -204,8 +202,9 @@ func (a *realAgent) said(kind ota.TopicKind, payload []byte) {
 	a.f.watched(a.m.Device, true, kind, payload)
 }
 
-// received takes note of what the cloud sends.
-func (a *realAgent) received(e ota.Event, due time.Time) {
+// received takes note of what the cloud sends. It gives the notice, when it is one, and
+// whether it is new.
+func (a *realAgent) received(e ota.Event, due time.Time) (notice *ota.Notice, isNew bool) {
 	rec := a.f.rec
 	if e.Kind == 0 {
 		rec.Add(report.Connected, 1)
@@ -217,13 +216,13 @@ func (a *realAgent) received(e ota.Event, due time.Time) {
 		if a.shown() == report.Connecting {
 			a.move(report.Online)
 		}
-		return
+		return nil, false
 	}
 	rec.Add(report.Received, 1)
 	a.f.watched(a.m.Device, false, e.Kind, e.Payload)
 	n, _, err := ota.DecodeNotice(e.Payload)
 	if err != nil {
-		return
+		return nil, false
 	}
 	c := report.NoticesPushed
 	if e.Kind == ota.TopicGetReply {
@@ -237,11 +236,12 @@ func (a *realAgent) received(e ota.Event, due time.Time) {
 		if c == report.NoticesPushed {
 			rec.Add(report.DuplicateNotices, 1)
 		}
-		return
+		return &n, false
 	case a.over && a.ended != report.Succeeded:
 		rec.Add(report.Retries, 1)
 	}
 	a.noticed, a.target, a.noticedAt = true, n.Version, time.Now()
+	return &n, true
 }
 
 func (a *realAgent) shown() report.State {

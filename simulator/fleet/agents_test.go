@@ -68,6 +68,13 @@ func TestTranscripts(t *testing.T) {
 		"good":                {want: report.Succeeded},
 		"over MQTT":           {job: []string{"DownloadProtocol", "MQTT"}, want: report.Succeeded},
 		"fails with -1":       {b: Behaviour{Fail: -1}, want: report.UpgradeFailed},
+		"fails with -2":       {b: Behaviour{Fail: -2}, want: report.DownloadFailed},
+		"fails with -3":       {b: Behaviour{Fail: -3}, want: report.VerifyFailed},
+		"fails with -4":       {b: Behaviour{Fail: -4}, want: report.WriteFailed},
+		"fails with -2 once":  {b: Behaviour{Fail: -2, FailTimes: 1}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.Succeeded},
+		"fails with -3 once":  {b: Behaviour{Fail: -3, FailTimes: 1}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.Succeeded},
+		"fails with -4 once":  {b: Behaviour{Fail: -4, FailTimes: 1}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.Succeeded},
+		"slow":                {b: Behaviour{Bandwidth: 100_000}, want: report.Succeeded},
 		"fails with -1 once":  {b: Behaviour{Fail: -1, FailTimes: 1}, job: []string{"RetryInterval", "0", "RetryCount", "2"}, want: report.Succeeded},
 		"fails with -1 twice": {b: Behaviour{Fail: -1, FailTimes: 2}, job: []string{"RetryInterval", "0", "RetryCount", "5"}, want: report.Succeeded},
 	} {

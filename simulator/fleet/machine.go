@@ -21,6 +21,7 @@ const (
 // memorySlot is a slot. What was written in it stays.
 type memorySlot struct {
 	name    string
+	refuses func() error // why nothing is written now, nil when it is
 	mu      sync.Mutex
 	content []byte
 	open    bool // for writing
@@ -67,6 +68,9 @@ func (m *memoryMedium) WriteAt(p []byte, off int64) (int, error) {
 	defer m.mu.Unlock()
 	if !m.write || off < 0 || off+int64(len(p)) > memorySlotSize {
 		return 0, errors.New("the slot cannot be written there")
+	}
+	if err := m.refuses(); err != nil {
+		return 0, err
 	}
 	m.content = writeAt(m.content, p, off)
 	return len(p), nil

@@ -249,16 +249,13 @@ func (b *Behaviour) validateClient() error {
 		return fmt.Errorf("client is %.20q: give %s or %s", b.Client, ClientSmall, ClientAgent)
 	}
 	odd := *b
-	odd.Name, odd.Share, odd.Client, odd.Reboot = "", 0, "", 0
-	if odd.Fail == -1 { // the new system is not well
-		odd.Fail, odd.FailTimes = 0, 0
-	}
+	odd.Name, odd.Share, odd.Client, odd.Reboot, odd.Bandwidth, odd.Fail, odd.FailTimes = "", 0, "", 0, 0, 0, 0
 	if len(odd.Modules) > 0 {
 		return errors.New("a real agent here has no modules")
 	}
 	odd.Modules = nil
 	if fmt.Sprint(odd) != fmt.Sprint(Behaviour{}) {
-		return errors.New("a real agent cannot be made to misbehave so: it is good, or fails with -1 (fail, fail_times)")
+		return errors.New("a real agent cannot be made to misbehave so: it has a bandwidth, and is good or fails (fail, fail_times)")
 	}
 	return nil
 }

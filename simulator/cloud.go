@@ -87,6 +87,7 @@ type job struct {
 	tasks   map[string]*task
 	ready   []*task   // in the order they came to want a push; some may want it no longer
 	told    JobStatus // what applications know of it
+	recent  *recent   // its pushes of the last minute; nil is none
 }
 
 // task is a Task in its place.

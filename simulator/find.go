@@ -131,7 +131,7 @@ func Looks(cmd Command) bool {
 	case As:
 		return cmd.Command != nil && Looks(cmd.Command)
 	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers, FindVersions, FindCandidates,
-		FindMatches, FindDevices, FindGroup, FindGroups, FindUnknown, FindSubDevices, FindSubLimits, AdmitSubDevice:
+		FindMatches, FindDevices, FindPushRate, FindGroup, FindGroups, FindUnknown, FindSubDevices, FindSubLimits, AdmitSubDevice:
 		return true
 	}
 	return false

@@ -103,6 +103,10 @@ func (c *Cloud) notify(t *task, now Stamp) {
 	if t.Attempt == 1 {
 		c.editJob(t.job).Pushed++
 	}
+	if t.job.recent == nil {
+		t.job.recent = &recent{}
+	}
+	t.job.recent.note(now)
 	c.change(t, t.pushed(now))
 	c.place(t)
 }

@@ -44,6 +44,7 @@ type Engine struct {
 	stopped chan struct{} // closed when Run has returned
 
 	unwell atomic.Pointer[error] // why the last batch could not be stored
+	news   atomic.Int64          // how often something was stored
 
 	// Of Run's goroutine.
 	again   []*request // events whose batch could not be stored
@@ -204,6 +205,9 @@ func (e *Engine) work(batch []*request) error {
 		return nil
 	}
 	e.cloud.Commit()
+	if changes.Rows() > 0 {
+		e.news.Add(1)
+	}
 	e.recovered(changes.Rows() > 0, real)
 	if len(events) > 0 {
 		e.told(events)

@@ -170,10 +170,14 @@ func (v *visit) batchPage() error {
 	if err != nil {
 		return err
 	}
+	rate, err := look[simulator.PushRate](v, simulator.FindPushRate{Job: j.ID})
+	if err != nil {
+		return err
+	}
 	states := statesOf(j.Counts)
 	d := map[string]any{
 		"Job": &j, "Package": &p, "States": states, "Total": j.Counts.Total(), "Active": j.Counts.Active(), "Tasks": rows, "Pager": v.pager(at, total),
-		"Failures": failures, "Filter": f, "Device": strings.Join(f.Devices, ""), "Reason": f.Reason, "Rate": v.pushRate(&j),
+		"Failures": failures, "Filter": f, "Device": strings.Join(f.Devices, ""), "Reason": f.Reason, "Rate": rate,
 		"Scheduled": j.Status == simulator.JobPlanned, "Query": v.r.URL.RawQuery, "Over": j.Status.Over(),
 		"CanCancel": j.Counts.Active() > 0 || j.Watching,
 	}
@@ -183,17 +187,6 @@ func (v *visit) batchPage() error {
 		}
 	}
 	return v.pageTitled("batch", p.Name+" "+p.Version, d)
-}
-
-// pushRate is how many devices a minute were pushed to on average so far.
-func (v *visit) pushRate(j *simulator.Job) int {
-	begun := max(j.Created, j.Start)
-	until := simulator.At(v.Now())
-	if j.Ended != 0 {
-		until = j.Ended
-	}
-	const minute = 60_000
-	return int(int64(j.Pushed) * minute / max(int64(until-begun), minute))
 }
 
 func (v *visit) changeRate() error {
@@ -253,68 +246,5 @@ func (v *visit) cancel() error {
 		return err
 	}
 	v.say("cancel.done")
-	return v.to(link("batches", j.ID))
-}
-
-// Bounds of what is done to many tasks: so many a command, and so many at once.
-const (
-	retryAtOnce = simulator.MaxTasks
-	maxRetry    = 10_000
-)
-
-// retry starts the failed tasks of a batch anew.
-func (v *visit) retry() error {
-	j, err := v.batch()
-	if err != nil {
-		return err
-	}
-	v.turn.Lock() // two that read the same failed tasks would start them twice
-	defer v.turn.Unlock()
-	n := 0
-	for n < maxRetry {
-		list, _, err := v.Store.Tasks(v.r.Context(), store.TaskFilter{Job: j.ID, Status: simulator.Failed}, store.Page{Number: 1, Size: retryAtOnce})
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			break
-		}
-		if _, err := change[[]simulator.Task](v, "ReupgradeOTATask", "JobId="+j.ID, simulator.ReupgradeTasks{Tasks: list}); err != nil {
-			if n > 0 {
-				break // some of them cannot: the page shows which are left
-			}
-			return err
-		}
-		n += len(list)
-	}
-	v.say("retry.done", "n", n)
-	return v.to(link("batches", j.ID))
-}
-
-// confirm lets the tasks go that wait for a user.
-func (v *visit) confirm() error {
-	j, err := v.batch()
-	if err != nil {
-		return err
-	}
-	n := 0
-	for n < maxRetry {
-		list, _, err := v.Store.Tasks(v.r.Context(), store.TaskFilter{Job: j.ID, Status: simulator.Unconfirmed}, store.Page{Number: 1, Size: retryAtOnce})
-		if err != nil {
-			return err
-		}
-		if len(list) == 0 {
-			break
-		}
-		ids := make([]string, len(list))
-		for i := range list {
-			ids[i] = list[i].ID
-		}
-		if _, err := change[[]simulator.Task](v, "ConfirmOTATask", "JobId="+j.ID, simulator.ConfirmTasks{Tasks: ids}); err != nil {
-			return err
-		}
-		n += len(list)
-	}
-	v.say("confirm.done", "n", n)
 	return v.to(link("batches", j.ID))
 }

@@ -52,6 +52,7 @@ type Config struct {
 	MaxPushRate int              // what a batch may ask for (P34); 0 is simulator.MaxPushRate
 	Secure      bool             // cookies go over HTTPS alone
 	Now         func() time.Time // of the rules; nil = time.Now
+	News        func() int64     // another number each time that something was stored; nil = never
 	Log         *slog.Logger     // nil = silent
 }
 
@@ -85,6 +86,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.News == nil {
+		c.News = func() int64 { return 0 }
 	}
 	if c.MaxPushRate == 0 {
 		c.MaxPushRate = simulator.MaxPushRate

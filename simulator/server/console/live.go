@@ -18,13 +18,26 @@ const (
 	aliveEvery = 20 * time.Second
 )
 
-// events tells an open page of a batch that there is news (server-sent events). What is
-// new the page asks for as any other: there is one way to see it.
+// events tells an open page of a batch that there is news of it.
 func (v *visit) events() error {
 	j, err := v.batch()
 	if err != nil {
 		return err
 	}
+	return v.follow(j.Revision, func() (int64, error) {
+		next, err := v.batch()
+		return next.Revision, err
+	})
+}
+
+// news tells any other open page that something was stored since it was made.
+func (v *visit) news() error {
+	return v.follow(v.News(), func() (int64, error) { return v.News(), nil })
+}
+
+// follow tells an open page each time that a number has changed (server-sent events). What
+// is new the page asks for as any other: there is one way to see it.
+func (v *visit) follow(known int64, look func() (int64, error)) error {
 	select {
 	case v.streams <- struct{}{}:
 		defer func() { <-v.streams }()
@@ -37,7 +50,7 @@ func (v *visit) events() error {
 	fmt.Fprintf(v.w, "retry: 5000\n\n")
 	// What has come since the page was made is news too.
 	if since, err := strconv.ParseInt(v.r.URL.Query().Get("since"), 10, 64); err == nil {
-		j.Revision = since
+		known = since
 	}
 	tick := time.NewTicker(newsEvery)
 	defer tick.Stop()
@@ -51,13 +64,13 @@ func (v *visit) events() error {
 		case <-v.stopped:
 			return nil
 		case now := <-tick.C:
-			next, err := v.batch()
+			next, err := look()
 			switch {
 			case err != nil:
 				return nil // deleted, or the server stops: the browser asks again
-			case next.Revision != j.Revision:
-				fmt.Fprintf(v.w, "event: news\ndata: %d\n\n", next.Revision)
-				j, last = next, now
+			case next != known:
+				fmt.Fprintf(v.w, "event: news\ndata: %d\n\n", next)
+				known, last = next, now
 			case now.Sub(last) > aliveEvery:
 				if v.signedIn() != nil || v.role == Nobody {
 					return nil

@@ -22,6 +22,7 @@ type view struct {
 	Languages        []languageLink
 	Zone             string
 	Here             string         // to come back to
+	News             int64          // when the page was made
 	D                map[string]any // the page's own
 
 	v *visit
@@ -40,7 +41,7 @@ func (v *visit) page(name, title string, data map[string]any) error {
 func (v *visit) pageTitled(name, title string, data map[string]any) error {
 	p := &view{
 		Title: title, Page: name, Nav: navOf(v.r.URL.Path), User: v.user, Role: v.role.String(), Theme: themeOf(v.r),
-		Operator: v.role >= Operator, Admin: v.role >= Admin, Zone: v.zoneName(), D: data, v: v,
+		Operator: v.role >= Operator, Admin: v.role >= Admin, Zone: v.zoneName(), D: data, v: v, News: v.made,
 		Flash: v.sessions.PopString(v.r.Context(), keyFlash),
 	}
 	if v.r.Method == http.MethodGet {

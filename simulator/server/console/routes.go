@@ -21,6 +21,7 @@ func routeTable() []route {
 		{"POST first", Nobody, (*visit).first},
 		{"POST theme", Nobody, (*visit).theme},
 
+		{"GET events", Viewer, (*visit).news},
 		{"GET {$}", Viewer, (*visit).overview},
 		{"GET products", Viewer, (*visit).productsPage},
 		{"GET products/new", Operator, (*visit).newProduct},

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"net/http"
@@ -28,6 +29,11 @@ func (v *visit) auditPage() error {
 	return v.page("audit", "nav.audit", map[string]any{
 		"Rows": list, "Pager": v.pager(at, total), "Key": f.Key, "Action": f.Action, "From": q.Get("from"), "Until": q.Get("until"),
 	})
+}
+
+// named has the store write down who keeps users and access keys.
+func (v *visit) named() context.Context {
+	return store.InName(v.r.Context(), "user "+v.user, from(v.r))
 }
 
 func (v *visit) settingsPage() error {
@@ -93,16 +99,13 @@ func (v *visit) makeKey() error {
 		v.status = http.StatusUnprocessableEntity
 		return v.settings(f, v.blank("Role", "viewer"), "")
 	}
-	if err := v.Store.AddKey(v.r.Context(), k); err != nil {
+	if err := v.Store.AddKey(v.named(), k); err != nil {
 		if !errors.Is(err, store.ErrKeyExists) {
 			return err
 		}
 		f.wrong("ID", v.t("key.id.taken"))
 		v.status = http.StatusUnprocessableEntity
 		return v.settings(f, v.blank("Role", "viewer"), "")
-	}
-	if err := v.note("AddAccessKey", k.ID+" "+k.Role, nil); err != nil {
-		return err
 	}
 	return v.settings(v.blank("Role", "operator"), v.blank("Role", "viewer"), k.ID+":"+k.Secret)
 }
@@ -119,10 +122,7 @@ func (v *visit) removeKey() error {
 	if err != nil {
 		return err
 	}
-	if err := v.Store.RemoveKey(v.r.Context(), k.ID, simulator.At(v.Now())); err != nil {
-		return err
-	}
-	if err := v.note("RemoveAccessKey", k.ID, nil); err != nil {
+	if err := v.Store.RemoveKey(v.named(), k.ID, simulator.At(v.Now())); err != nil {
 		return err
 	}
 	v.say("deleted", "name", k.ID)
@@ -142,11 +142,8 @@ func (v *visit) makeUser() error {
 	}
 	f.checkUser(&u, password)
 	if f.ok() {
-		err := v.Store.AddUser(v.r.Context(), u)
+		err := v.Store.AddUser(v.named(), u)
 		if err == nil {
-			if err := v.note("AddUser", u.Name+" "+u.Role, nil); err != nil {
-				return err
-			}
 			v.say("user.made", "name", u.Name)
 			return v.to(link("settings"))
 		}
@@ -174,10 +171,7 @@ func (v *visit) removeUser() error {
 	if u.Name == v.user {
 		return trouble(http.StatusUnprocessableEntity, "user.self")
 	}
-	if err := v.Store.RemoveUser(v.r.Context(), u.Name, simulator.At(v.Now())); err != nil {
-		return err
-	}
-	if err := v.note("RemoveUser", u.Name, nil); err != nil {
+	if err := v.Store.RemoveUser(v.named(), u.Name, simulator.At(v.Now())); err != nil {
 		return err
 	}
 	v.say("deleted", "name", u.Name)
@@ -214,7 +208,7 @@ func (v *visit) setPassword() error {
 	if !f.ok() {
 		return f.again("password", "password.title", map[string]any{})
 	}
-	if err := v.Store.SetPassword(v.r.Context(), u.Name, u.Hash, simulator.At(v.Now())); err != nil {
+	if err := v.Store.SetPassword(v.named(), u.Name, u.Hash, simulator.At(v.Now())); err != nil {
 		return err
 	}
 	if err := v.open(u); err != nil { // the other sessions of the user end

@@ -23,6 +23,7 @@ type visit struct {
 	user    string
 	role    Role
 	status  int    // of the page; 0 is 200
+	made    int64  // News when the visit began
 	account string // whose objects are reached: never empty when somebody is signed in
 }
 
@@ -130,7 +131,7 @@ func link(parts ...string) string {
 // what fails becomes a page.
 func (s *Server) serve(least Role, do func(*visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		v := &visit{Server: s, w: w, r: r, lang: languageOf(r), zone: zoneOf(r)}
+		v := &visit{Server: s, w: w, r: r, lang: languageOf(r), zone: zoneOf(r), made: s.News()}
 		v.remember()
 		err := v.signedIn()
 		switch {

@@ -65,8 +65,19 @@ func (s *SQLite) RemoveKey(ctx context.Context, id string, at simulator.Stamp) e
 // localKey is who changes access keys: somebody who may write to the data directory.
 const localKey = "local"
 
+// InName has what is done beside the server's commands written down in somebody's name, and
+// with the address that they came from. Without it that is "local": a command line's.
+func InName(ctx context.Context, key, from string) context.Context {
+	return context.WithValue(ctx, nameKey{}, [2]string{key, from})
+}
+
+type nameKey struct{}
+
 func writeDown(ctx context.Context, tx *sql.Tx, account, action, object string, at simulator.Stamp) error {
 	e := simulator.AuditEntry{At: at, Account: account, Key: localKey, Action: action, Object: object, From: localKey, Result: simulator.AuditOK}
+	if name, ok := ctx.Value(nameKey{}).([2]string); ok {
+		e.Key, e.From = name[0], name[1]
+	}
 	_, err := tx.ExecContext(ctx, insertAudit, e.Account, e.Key, e.Action, e.At, body(&e))
 	return err
 }

@@ -57,7 +57,8 @@ export async function product(s, w) {
   await s.button("confirm").click();
   await s.flash("product.made", { name: names[s.language].product });
   await s.see("product");
-  w.product = new URL(s.page.url()).pathname.split("/").pop();
+  w.product = s.id();
+  await s.cloudSays("QueryProduct", { ProductKey: w.product }, { ProductName: names[s.language].product, NodeType: 0, Description: names[s.language].desc });
 }
 
 export async function devices(s, w) {
@@ -65,9 +66,11 @@ export async function devices(s, w) {
   await s.see("devices-empty");
   await s.link("device.new").first().click();
   await s.title("device.new");
-  await s.input("List").setInputFiles({ name: "devices.csv", mimeType: "text/csv", buffer: Buffer.from("DeviceName\ngood-1\nno good name!\n") });
+  await s.input("List").setInputFiles(list(["good-1", "no good name!", "good-2", "good-1"]));
   await s.button("confirm").click();
   await s.page.locator("[role=alert]").first().waitFor();
+  for (const row of [3, 5]) await s.contains(s.t("list.row", { row, text: "" }).trim());
+  await s.is("devices after a wrong list", (await s.cloud.api("QueryDevice", { ProductKey: w.product })).Total, 0);
   await s.see("devices-new-wrong-row");
   await s.input("Names").fill(all.join("\n"));
   await s.button("confirm").click();
@@ -76,14 +79,20 @@ export async function devices(s, w) {
   const download = s.page.waitForEvent("download");
   await s.link("export").click();
   w.secrets = secretsOf(readFileSync(await (await download).path(), "utf8"));
+  for (const d of (await s.cloud.api("QueryDevice", { ProductKey: w.product, PageSize: 50 })).Data.DeviceInfo) await s.is(`the exported secret of ${d.DeviceName}`, w.secrets[d.DeviceName], d.DeviceSecret);
   const first = [bench, ...sound].filter((name) => name !== checking);
   for (const name of first) run(s, w, name);
   await online(s, first, "1.0.0");
   await s.see("devices-online");
 }
 
+// list is a CSV file of devices as the template wants it.
+export function list(rows) {
+  return { name: "devices.csv", mimeType: "text/csv", buffer: Buffer.from(["DeviceName", ...rows, ""].join("\r\n")) };
+}
+
 // secretsOf reads the exported list by its header.
-function secretsOf(csv) {
+export function secretsOf(csv) {
   const [header, ...rows] = csv.replace(/^\uFEFF/, "").trim().split(/\r?\n/).map((line) => line.split(","));
   const at = (name) => header.findIndex((h) => h.toLowerCase().replaceAll("_", "") === name);
   return Object.fromEntries(rows.map((row) => [row[at("devicename")], row[at("devicesecret")]]));
@@ -103,8 +112,5 @@ export async function more(s, w, list) {
 
 // online waits until the list shows devices online, with their version.
 export async function online(s, list, version) {
-  for (const name of list) {
-    const row = s.page.getByRole("row").filter({ has: s.page.getByRole("link", { name, exact: true }) });
-    await s.until(row.filter({ hasText: s.t("device.ONLINE") }).filter({ hasText: version }), `${name} online with ${version}`);
-  }
+  for (const name of list) await s.until(s.row(name).filter({ hasText: s.t("device.ONLINE") }).filter({ hasText: version }), `${name} online with ${version}`);
 }

@@ -1,8 +1,9 @@
 // A real cloud and real agents, as processes of their own.
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, truncateSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
+import { promisify } from "node:util";
 
 const bin = new URL("../bin/", import.meta.url).pathname;
 export const accessKey = "play:play-secret";
@@ -44,6 +45,26 @@ export class Cloud {
       if (name === "ready") return;
     }
     throw new Error(`otasim ended before it was ready: ${join(this.dir, "otasim.log")}`);
+  }
+
+  // api asks the cloud itself, past the console: what a page claims is held against it.
+  async api(action, params = {}) {
+    const flags = Object.entries(params).flatMap(([name, value]) => [value].flat().map((v) => `--${name}=${v}`));
+    const { stdout } = await promisify(execFile)(join(bin, "otasim"), ["cloud", action, "--endpoint", this.url, ...("access-key" in params ? [] : ["--access-key", accessKey]), ...flags]);
+    return JSON.parse(stdout);
+  }
+
+  // count says how many tasks of a batch are in a state.
+  async count(job, status) {
+    return (await this.api("ListOTATaskByJob", { JobId: job, TaskStatus: status, PageSize: 1, CurrentPage: 1 })).Total;
+  }
+
+  // fleet plays the devices of a list, as one of the scenarios beside this file says, until the play ends.
+  fleet(name, csv, scenario) {
+    writeFileSync(join(this.dir, `${name}.csv`), csv, { mode: 0o600 });
+    const child = this.#spawn("otasim", ["fleet", "--mqtt", `mqtt://${this.mqtt}`, "--devices", join(this.dir, `${name}.csv`),
+      "--scenario", new URL(`${scenario}.toml`, import.meta.url).pathname, "--duration", "15m", "--ramp", "200/s"], undefined, `${name}.log`);
+    child.ended.then((how) => this.#stopped || this.#break(new Error(`otasim fleet ended with ${how}: ${join(this.dir, name)}.log`)));
   }
 
   // device runs otad for a device, and starts it again whenever it "reboots" (exit code 4).

@@ -35,6 +35,7 @@ export async function groups(s) {
   await s.input("Names").fill(bench);
   await s.button("confirm").click();
   await s.page.getByRole("link", { name: bench, exact: true }).waitFor();
+  await s.is("devices of the group", (await s.cloud.api("QueryDeviceListByDeviceGroup", { GroupId: s.id(), PageSize: 10, CurrentPage: 1 })).Data.SimpleDeviceInfo.map((d) => d.DeviceName), [bench]);
   await s.see("group");
 }
 
@@ -51,34 +52,36 @@ export async function settings(s) {
   await s.menu("nav.settings");
   await s.page.getByText(s.t("key.new"), { exact: true }).click();
   await s.input("ID").fill("play-2");
-  await s.choose("Role", "read-only");
+  await s.choose("Role", "read-only"); // keys have that one, users have others
   await s.input("ID").press("Enter");
   await s.says(s.t("key.secret"));
+  const key = await s.page.getByText(/^play-2:/).innerText();
+  await s.is("the new key reads", (await s.cloud.api("QueryProductList", { PageSize: 10, CurrentPage: 1, "access-key": key })).Success, true);
   await s.see("settings-new-key");
   await s.page.getByText(s.t("user.new"), { exact: true }).click();
-  await s.page.locator("#new-user").fill(names[s.language].viewer);
-  await s.page.locator("#new-password").fill(password);
-  await s.choose("Role", "viewer");
+  await user(s, "viewer");
   await s.see("settings-new-user");
   await s.page.locator("#new-password").press("Enter");
   await s.flash("user.made", { name: names[s.language].viewer });
+  await s.page.getByText(s.t("user.new"), { exact: true }).click();
+  await user(s, "operator");
+  await s.page.locator("#new-password").press("Enter");
+  await s.flash("user.made", { name: names[s.language].operator });
 }
 
-// A viewer sees everything of this, and can change nothing.
-export async function viewer(s, w) {
+async function user(s, role) {
+  await s.page.locator("#new-user").fill(names[s.language][role]);
+  await s.page.locator("#new-password").fill(password);
+  await s.page.locator("form", { has: s.page.locator("#new-user") }).locator(`input[name="Role"][value="${role}"]`).check();
+}
+
+// Everybody can change the own password.
+export async function ownPassword(s) {
   await s.link("password.title").click();
   await s.title("password.title");
-  await s.see("password");
-  await s.button("signout").click();
-  await s.input("User").fill(names[s.language].viewer);
+  await s.input("Old").fill("not this one");
   await s.input("Password").fill(password);
-  await s.button("signin.do").click();
-  await s.title("nav.overview");
-  await s.go(`packages/${w.firmware}`);
-  await s.heading(names[s.language].firmware);
-  if (await s.link("verify").count()) s.wrong("a viewer is offered a verification");
-  await s.see("package-of-a-viewer");
-  const answer = await s.go("audit");
-  if (answer.status() !== 403) s.wrong(`a viewer gets ${answer.status()} for the audit log`);
-  await s.see("refused");
+  await s.button("save").click();
+  await s.refuses("Old", s.t("password.old.wrong"));
+  await s.see("password");
 }

@@ -1,9 +1,11 @@
 // What the user of each language calls things.
 export const names = {
   en: { product: "Street lamp", firmware: "Lamp-firmware-2", patch: "Lamp-patch-2_1", broken: "Lamp-firmware-3", driver: "LED driver",
-    desc: "Dims slowly, and counts its hours <b>well</b>", tag: "autumn", group: "lamps_north", viewer: "guest" },
+    desc: "Dims slowly, and counts its hours <b>well</b>", tag: "autumn", group: "lamps_north", viewer: "guest", operator: "keeper",
+    many: "Harbour lights", pole: "Harbour-2", site: "north", bare: "Stairway lights" },
   "zh-CN": { product: "智能路灯", firmware: "路灯固件2", patch: "路灯差分2_1", broken: "路灯固件3", driver: "LED-driver",
-    desc: "渐变调光，并统计点亮时长 <b>加粗</b>", tag: "秋季", group: "lamps_north", viewer: "guest" },
+    desc: "渐变调光，并统计点亮时长 <b>加粗</b>", tag: "秋季", group: "lamps_north", viewer: "guest", operator: "keeper",
+    many: "港口灯", pole: "港口灯固件_2", site: "杭州 A 区", bare: "楼梯灯" },
 };
 
 export const password = "a lamp in every street";

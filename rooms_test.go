@@ -25,6 +25,7 @@ var rooms = []struct {
 	{"agent", []string{".", "diff", "verify", "platform...", "agent..."}, []string{"database/sql"}},
 	{"simulator", []string{"."}, []string{"os", "net", "database/sql", "log/slog"}},
 	{"simulator/server", []string{".", "simulator...", "diff", "verify", "platform/durable"}, nil},
+	{"simulator/local", []string{"simulator/server/openapi"}, nil},
 	{"simulator/fleet", []string{".", "diff", "verify", "agent...", "platform...", "simulator/fleet..."}, []string{"database/sql"}},
 	{"cmd", []string{"..."}, nil},
 }

@@ -118,7 +118,7 @@ func (l *lab) newDevice(ctx context.Context, m machine, id identity, s settings)
 	if err := os.RemoveAll(d.dir); err != nil {
 		return nil, err
 	}
-	data := tree{"otad.toml": []byte(d.agentConfig(c.mqtt, s))}
+	data := tree{"otad.toml": []byte(d.agentConfig(c.port, s))}
 	if s.tpm {
 		data["secret"] = []byte(id.secret)
 	}

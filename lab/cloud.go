@@ -3,32 +3,23 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/leapslot/ota/simulator/server/openapi"
+	"github.com/leapslot/ota/simulator/local"
 )
 
 // cloud is an otasim on this machine's loopback, which a guest sees as 10.0.2.2.
 type cloud struct {
-	sim  *exec.Cmd
-	api  *openapi.Client
-	mqtt string // the port
+	*local.Cloud
+	port string // of MQTT
 }
 
-const (
-	accessKey  = "lab:lab-secret"
-	hostForVMs = "10.0.2.2"
-)
+const hostForVMs = "10.0.2.2"
 
 // openCloud starts the simulator with an empty data folder, once for all
 // scenarios: each of them makes a product of its own.
@@ -52,37 +43,15 @@ func (l *lab) openCloud(ctx context.Context) (*cloud, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cloud{sim: exec.Command(sim, "serve", "--data", l.path("cloud"), "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:"+web,
-		"--access-key", accessKey, "--public-url", "http://"+net.JoinHostPort(hostForVMs, web))}
-	c.sim.Stderr = log
-	c.sim.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := c.sim.StdoutPipe()
-	if err != nil {
+	c := &cloud{}
+	if c.Cloud, err = local.Start(sim, l.path("cloud"), log, "--http", "127.0.0.1:"+web, "--public-url", "http://"+net.JoinHostPort(hostForVMs, web)); err != nil {
+		return nil, fmt.Errorf("%w (%s)", err, log.Name())
+	}
+	if _, c.port, err = net.SplitHostPort(c.MQTT); err != nil {
 		return nil, err
 	}
-	if err := c.sim.Start(); err != nil {
-		return nil, fmt.Errorf("otasim: %w", err)
-	}
 	l.cloud = c
-	return c, c.ready(bufio.NewScanner(out), web)
-}
-
-func (c *cloud) ready(lines *bufio.Scanner, web string) error {
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		switch name {
-		case "mqtt":
-			_, c.mqtt, _ = net.SplitHostPort(value)
-		case "ready":
-			key, err := openapi.ParseKey(accessKey)
-			if err != nil {
-				return err
-			}
-			c.api, err = openapi.NewClient("http://127.0.0.1:"+web, key, 30*time.Second)
-			return err
-		}
-	}
-	return errors.New("otasim ended before it was ready: see otasim.log")
+	return c, nil
 }
 
 // freePort is a port that was free a moment ago: the public address has to be
@@ -97,25 +66,6 @@ func freePort() (string, error) {
 	return port, err
 }
 
-func (c *cloud) stop() {
-	c.sim.Process.Signal(syscall.SIGTERM)
-	c.sim.Wait()
-}
-
-// call makes one call of the cloud API and reads the members of its answer that
-// answer has.
-func (c *cloud) call(ctx context.Context, answer any, action string, params ...string) error {
-	m := map[string]string{}
-	for i := 0; i+1 < len(params); i += 2 {
-		m[params[i]] = params[i+1]
-	}
-	raw, err := c.api.Call(ctx, action, m)
-	if err != nil || answer == nil {
-		return err
-	}
-	return json.Unmarshal(raw, answer)
-}
-
 // identity is a registered device of a product of its own.
 type identity struct {
 	product, name, secret string
@@ -123,11 +73,11 @@ type identity struct {
 
 func (c *cloud) register(ctx context.Context, name string) (id identity, err error) {
 	var product struct{ ProductKey string }
-	if err := c.call(ctx, &product, "CreateProduct", "ProductName", "lab "+name, "NodeType", "1"); err != nil {
+	if err := c.Call(ctx, &product, "CreateProduct", "ProductName", "lab "+name, "NodeType", "1"); err != nil {
 		return id, err
 	}
 	var device struct{ Data struct{ DeviceSecret string } }
-	err = c.call(ctx, &device, "RegisterDevice", "ProductKey", product.ProductKey, "DeviceName", name)
+	err = c.Call(ctx, &device, "RegisterDevice", "ProductKey", product.ProductKey, "DeviceName", name)
 	return identity{product.ProductKey, name, device.Data.DeviceSecret}, err
 }
 
@@ -135,39 +85,21 @@ func (c *cloud) register(ctx context.Context, name string) (id identity, err err
 // with from now on.
 func (c *cloud) secure(ctx context.Context, product string) (pem string, err error) {
 	var answer struct{ Data struct{ PublicKey string } }
-	err = c.call(ctx, &answer, "UpdateProductOTASecurity", "ProductKey", product, "Enable", "true")
+	err = c.Call(ctx, &answer, "UpdateProductOTASecurity", "ProductKey", product, "Enable", "true")
 	return answer.Data.PublicKey, err
 }
 
 // offer uploads a file, makes a package of it and a batch for the one device,
 // and gives the batch.
 func (c *cloud) offer(ctx context.Context, id identity, file, version string, more ...string) (job string, err error) {
-	var form struct{ Data openapi.UploadForm }
-	if err := c.call(ctx, &form, "GenerateOTAUploadURL", "FileSuffix", "bin"); err != nil {
-		return "", err
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	// The public address is the guests'.
-	form.Data.Host = strings.Replace(form.Data.Host, "//"+hostForVMs+":", "//127.0.0.1:", 1)
-	if err := openapi.Upload(ctx, form.Data, f, info.Size()); err != nil {
-		return "", err
-	}
-	var pkg struct{ Data struct{ FirmwareId string } }
 	params := append([]string{"ProductKey", id.product, "FirmwareName", id.name + "-" + strings.ReplaceAll(version, ".", "_"), "DestVersion", version,
-		"FirmwareUrl", form.Data.FirmwareUrl, "SignMethod", "SHA256", "NeedToVerify", "false"}, more...)
-	if err := c.call(ctx, &pkg, "CreateOTAFirmware", params...); err != nil {
+		"SignMethod", "SHA256", "NeedToVerify", "false"}, more...)
+	pkg, err := c.MakePackage(ctx, file, params...)
+	if err != nil {
 		return "", err
 	}
 	var made struct{ Data struct{ JobId string } }
-	err = c.call(ctx, &made, "CreateOTAStaticUpgradeJob", "ProductKey", id.product, "FirmwareId", pkg.Data.FirmwareId,
+	err = c.Call(ctx, &made, "CreateOTAStaticUpgradeJob", "ProductKey", id.product, "FirmwareId", pkg,
 		"TargetSelection", "SPECIFIC", "TargetDeviceName.1", id.name, "TimeoutInMinutes", "60")
 	return made.Data.JobId, err
 }
@@ -195,7 +127,7 @@ func (c *cloud) reported(ctx context.Context, id identity) error {
 				SimpleOTAModuleInfo []struct{ ModuleVersion string }
 			}
 		}
-		err := c.call(ctx, &list, "ListOTAModuleVersionsByDevice", "ProductKey", id.product, "DeviceName", id.name, "CurrentPage", "1", "PageSize", "10")
+		err := c.Call(ctx, &list, "ListOTAModuleVersionsByDevice", "ProductKey", id.product, "DeviceName", id.name, "CurrentPage", "1", "PageSize", "10")
 		return len(list.Data.SimpleOTAModuleInfo) > 0, err
 	})
 }
@@ -206,7 +138,7 @@ func (c *cloud) ended(ctx context.Context, job string) (end task, err error) {
 		var list struct {
 			Data struct{ SimpleOTATaskInfo []task }
 		}
-		if err := c.call(ctx, &list, "ListOTATaskByJob", "JobId", job, "PageSize", "10", "CurrentPage", "1"); err != nil {
+		if err := c.Call(ctx, &list, "ListOTATaskByJob", "JobId", job, "PageSize", "10", "CurrentPage", "1"); err != nil {
 			return false, err
 		}
 		for _, t := range list.Data.SimpleOTATaskInfo {

@@ -204,7 +204,7 @@ func (d *debian) reported(ctx context.Context, module, version string) (string, 
 				SimpleOTAModuleInfo []struct{ ModuleName, ModuleVersion string }
 			}
 		}
-		if err := d.lab.cloud.call(ctx, &list, "ListOTAModuleVersionsByDevice", "ProductKey", d.id.product, "DeviceName", d.id.name,
+		if err := d.lab.cloud.Call(ctx, &list, "ListOTAModuleVersionsByDevice", "ProductKey", d.id.product, "DeviceName", d.id.name,
 			"PageSize", "10", "CurrentPage", "1"); err != nil {
 			return "", err
 		}

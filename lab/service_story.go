@@ -120,7 +120,7 @@ func installed(ctx context.Context, d *debian) (up, reported string, err error) 
 	if err := d.write("etc/lab-version", "4.0.0\n"); err != nil {
 		return "", "", err
 	}
-	config := fmt.Sprintf(serviceConfig, d.id.product, d.id.name, d.id.secret, d.lab.cloud.mqtt)
+	config := fmt.Sprintf(serviceConfig, d.id.product, d.id.name, d.id.secret, d.lab.cloud.port)
 	if err := d.write("etc/otad/config.d/10-lab.toml", config); err != nil {
 		return "", "", err
 	}

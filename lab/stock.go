@@ -27,7 +27,7 @@ type lab struct {
 
 func (l *lab) close() {
 	if l.cloud != nil {
-		l.cloud.stop()
+		l.cloud.Stop()
 	}
 }
 

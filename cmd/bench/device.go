@@ -20,7 +20,7 @@ type device struct{ name, dir, config, spare string }
 // page, and its spare slot is a file that is not there yet.
 func (b *bench) newDevice(ctx context.Context, c *cloud, name string) (*device, error) {
 	var registered struct{ Data struct{ DeviceSecret string } }
-	if err := c.call(ctx, &registered, "RegisterDevice", "ProductKey", c.product, "DeviceName", name); err != nil {
+	if err := c.Call(ctx, &registered, "RegisterDevice", "ProductKey", c.product, "DeviceName", name); err != nil {
 		return nil, err
 	}
 	d := &device{name: name, dir: filepath.Join(b.dir, name)}
@@ -62,5 +62,5 @@ require = "digest"
 
 [api]
 socket = "%[1]s/api.sock"
-`, d.dir, c.product, name, registered.Data.DeviceSecret, c.mqtt, firstVersion, updateSize>>20), 0o600)
+`, d.dir, c.product, name, registered.Data.DeviceSecret, c.MQTT, firstVersion, updateSize>>20), 0o600)
 }

@@ -29,7 +29,7 @@ func (b *bench) idle(ctx context.Context) ([]table, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer c.Stop()
 	var agents []*exec.Cmd
 	defer func() {
 		for _, a := range agents {

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/simulator/local"
 )
 
 const (
@@ -92,7 +93,7 @@ func (b *bench) register(ctx context.Context, t *town) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Stop()
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
 	list, err := os.Create(t.list)
@@ -100,8 +101,8 @@ func (b *bench) register(ctx context.Context, t *town) error {
 		return err
 	}
 	defer list.Close()
-	create := exec.CommandContext(ctx, filepath.Join(b.bin, "otasim"), "devices", "create", "--endpoint", c.http,
-		"--access-key", accessKey, "--product", c.product, "--count", fmt.Sprint(t.n), "--prefix", "device-")
+	create := exec.CommandContext(ctx, filepath.Join(b.bin, "otasim"), "devices", "create", "--endpoint", "http://"+c.HTTP,
+		"--access-key", local.AccessKey, "--product", c.product, "--count", fmt.Sprint(t.n), "--prefix", "device-")
 	create.Stdout = list
 	var log strings.Builder
 	create.Stderr = &log
@@ -144,9 +145,9 @@ func (b *bench) townCloud(data string, flags ...string) (*mqttServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mqttServer{pid: c.cmd.Process.Pid, addr: c.mqtt, close: c.close}
-	if c.mqtts != "" {
-		m.addr = c.mqtts
+	m := &mqttServer{pid: c.PID(), addr: c.MQTT, close: c.Stop}
+	if c.MQTTS != "" {
+		m.addr = c.MQTTS
 	}
 	return m, nil
 }

@@ -30,7 +30,7 @@ func (b *bench) update(ctx context.Context) ([]table, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer c.Stop()
 	pkg, url, err := c.offer(ctx, image, nextVersion)
 	if err != nil {
 		return nil, err

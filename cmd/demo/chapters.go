@@ -11,13 +11,13 @@ import (
 func (d *demo) startDevices(ctx context.Context) error {
 	d.screen.chapter("A product and two devices: bench-1 verifies packages, gateway-1 is the fleet")
 	var product struct{ ProductKey string }
-	if err := d.call(ctx, &product, "CreateProduct", "ProductName", "demo gateway", "NodeType", "1"); err != nil {
+	if err := d.cloud.Call(ctx, &product, "CreateProduct", "ProductName", "demo gateway", "NodeType", "1"); err != nil {
 		return err
 	}
 	d.product = product.ProductKey
 	for name, dev := range map[string]**device{"bench-1": &d.bench, "gateway-1": &d.gateway} {
 		var registered struct{ Data struct{ DeviceSecret string } }
-		err := d.call(ctx, &registered, "RegisterDevice", "ProductKey", d.product, "DeviceName", name)
+		err := d.cloud.Call(ctx, &registered, "RegisterDevice", "ProductKey", d.product, "DeviceName", name)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,7 @@ func (d *demo) reported(ctx context.Context, dev *device, version string) error 
 				SimpleOTAModuleInfo []struct{ ModuleName, ModuleVersion string }
 			}
 		}
-		if err := d.call(ctx, &list, "ListOTAModuleVersionsByDevice", "ProductKey", d.product, "DeviceName", dev.name,
+		if err := d.cloud.Call(ctx, &list, "ListOTAModuleVersionsByDevice", "ProductKey", d.product, "DeviceName", dev.name,
 			"CurrentPage", "1", "PageSize", "10"); err != nil {
 			return err
 		}
@@ -72,7 +72,7 @@ func (d *demo) verification(ctx context.Context) error {
 		return err
 	}
 	var job struct{ Data struct{ JobId string } }
-	if err := d.call(ctx, &job, "CreateOTAVerifyJob", "ProductKey", d.product, "FirmwareId", d.full,
+	if err := d.cloud.Call(ctx, &job, "CreateOTAVerifyJob", "ProductKey", d.product, "FirmwareId", d.full,
 		"TargetDeviceName.1", d.bench.name, "TimeoutInMinutes", "5"); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (d *demo) batch(ctx context.Context, pkg, version, slot string) error {
 // makeJob makes a static batch of gateway-1 alone.
 func (d *demo) makeJob(ctx context.Context, pkg string) (string, error) {
 	var job struct{ Data struct{ JobId string } }
-	err := d.call(ctx, &job, "CreateOTAStaticUpgradeJob", "ProductKey", d.product, "FirmwareId", pkg,
+	err := d.cloud.Call(ctx, &job, "CreateOTAStaticUpgradeJob", "ProductKey", d.product, "FirmwareId", pkg,
 		"TargetSelection", "SPECIFIC", "TargetDeviceName.1", d.gateway.name, "TimeoutInMinutes", "5")
 	return job.Data.JobId, err
 }

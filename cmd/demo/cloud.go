@@ -1,20 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
-	"github.com/leapslot/ota/simulator/server/openapi"
+	"github.com/leapslot/ota/simulator/local"
 )
 
 // demo holds what runs.
@@ -23,17 +17,13 @@ type demo struct {
 	bin    string
 	screen *screen
 
-	sim     *exec.Cmd
-	mqtt    string
-	api     *openapi.Client
+	cloud   *local.Cloud
 	proxy   *proxy
 	product string
 	bench   *device // on which packages are verified
 	gateway *device // which the batches update
 	full    string  // the package's id
 }
-
-const accessKey = "demo:demo-secret"
 
 // openCloud starts the simulator on free ports and an empty data folder.
 func (d *demo) openCloud(ctx context.Context) error {
@@ -47,37 +37,13 @@ func (d *demo) openCloud(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	d.sim = exec.Command(filepath.Join(d.bin, "otasim"), "serve", "--data", filepath.Join(d.dir, "cloud"),
-		"--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--access-key", accessKey, "--public-url", d.proxy.url())
-	d.sim.Stderr = log
-	d.sim.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := d.sim.StdoutPipe()
+	d.cloud, err = local.Start(filepath.Join(d.bin, "otasim"), filepath.Join(d.dir, "cloud"), log, "--public-url", d.proxy.url())
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (otasim.log)", err)
 	}
-	if err := d.sim.Start(); err != nil {
-		return fmt.Errorf("otasim: %w", err)
-	}
-	var http string
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		switch name {
-		case "mqtt":
-			d.mqtt = value
-		case "http":
-			http = value
-		case "ready":
-			d.proxy.target = http
-			d.screen.line("mqtt %s, http %s", d.mqtt, http)
-			key, err := openapi.ParseKey(accessKey)
-			if err != nil {
-				return err
-			}
-			d.api, err = openapi.NewClient("http://"+http, key, 30*time.Second)
-			return err
-		}
-	}
-	return errors.New("otasim ended before it was ready: see otasim.log")
+	d.proxy.target = d.cloud.HTTP
+	d.screen.line("mqtt %s, http %s", d.cloud.MQTT, d.cloud.HTTP)
+	return nil
 }
 
 func (d *demo) stop() {
@@ -86,55 +52,18 @@ func (d *demo) stop() {
 			dev.stop()
 		}
 	}
-	if d.sim != nil && d.sim.Process != nil {
-		d.sim.Process.Signal(syscall.SIGTERM)
-		d.sim.Wait()
+	if d.cloud != nil {
+		d.cloud.Stop()
 	}
 	if d.proxy != nil {
 		d.proxy.close()
 	}
 }
 
-// call makes one call of the cloud API and reads the members of its answer that
-// answer has.
-func (d *demo) call(ctx context.Context, answer any, action string, params ...string) error {
-	m := map[string]string{}
-	for i := 0; i+1 < len(params); i += 2 {
-		m[params[i]] = params[i+1]
-	}
-	raw, err := d.api.Call(ctx, action, m)
-	if err != nil {
-		return err
-	}
-	if answer == nil {
-		return nil
-	}
-	return json.Unmarshal(raw, answer)
-}
-
 // makePackage uploads a file and makes a package of it.
 func (d *demo) makePackage(ctx context.Context, name, file, version string, more ...string) (id string, err error) {
-	var form struct{ Data openapi.UploadForm }
-	if err := d.call(ctx, &form, "GenerateOTAUploadURL", "FileSuffix", "bin"); err != nil {
-		return "", err
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	if err := openapi.Upload(ctx, form.Data, f, info.Size()); err != nil {
-		return "", err
-	}
-	var made struct{ Data struct{ FirmwareId string } }
-	params := append([]string{"ProductKey", d.product, "FirmwareName", name, "DestVersion", version,
-		"FirmwareUrl", form.Data.FirmwareUrl, "SignMethod", "SHA256"}, more...)
-	err = d.call(ctx, &made, "CreateOTAFirmware", params...)
-	return made.Data.FirmwareId, err
+	return d.cloud.MakePackage(ctx, file, append([]string{"ProductKey", d.product, "FirmwareName", name, "DestVersion", version,
+		"SignMethod", "SHA256"}, more...)...)
 }
 
 // task is what the cloud shows of a device's part in a job.
@@ -153,7 +82,7 @@ func (d *demo) ended(ctx context.Context, dev *device, job string) (task, error)
 		var list struct {
 			Data struct{ SimpleOTATaskInfo []task }
 		}
-		if err := d.call(ctx, &list, "ListOTATaskByJob", "JobId", job, "PageSize", "10", "CurrentPage", "1"); err != nil {
+		if err := d.cloud.Call(ctx, &list, "ListOTATaskByJob", "JobId", job, "PageSize", "10", "CurrentPage", "1"); err != nil {
 			return task{}, err
 		}
 		for _, t := range list.Data.SimpleOTATaskInfo {

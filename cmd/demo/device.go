@@ -87,7 +87,7 @@ require = "digest"
 
 [api]
 socket = "%[1]s/api.sock"
-`, dev.dir, d.product, name, secret, d.mqtt)), 0o600)
+`, dev.dir, d.product, name, secret, d.cloud.MQTT)), 0o600)
 }
 
 // start lets the device run, with files of at most so many KiB; 0 is no limit.

@@ -63,6 +63,18 @@ const (
 	ReasonFinished    = "the time of the batch is over"               // P33
 )
 
+// Turned reports whether the last change of a task took it somewhere else: into another
+// phase, or a new attempt, and not only from one percentage to the next.
+func (t *Task) Turned() bool {
+	switch t.Phase {
+	case PhaseNotified:
+		return t.Modified == t.NotifiedAt
+	case PhaseBegun:
+		return t.Modified == t.BegunAt
+	}
+	return true
+}
+
 // Task is the upgrade of one device by one job.
 type Task struct {
 	ID      string

@@ -25,6 +25,6 @@ func (s *Server) newConsole(ctx context.Context, c Config, keys *keyring) (*cons
 	}
 	return console.New(console.Config{
 		Engine: commands{s}, Store: s.store, Files: s.files, Keys: keys, Account: account, MaxPushRate: c.MaxPushRate,
-		Secure: strings.HasPrefix(c.PublicURL, "https://"), Now: s.engine.clock.now, News: s.engine.news.Load, Log: s.log,
+		Secure: strings.HasPrefix(c.PublicURL, "https://"), Now: s.engine.clock.now, News: s.engine.news.Load, Log: s.log, History: s.pastOf(),
 	})
 }

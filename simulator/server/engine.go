@@ -38,6 +38,7 @@ type Engine struct {
 	clock   *clock
 	told    func([]simulator.AppEvent) // takes what applications are told, once it is stored
 	keep    bool                       // store it, too: for the webhook
+	changed func([]simulator.Task)     // takes the tasks that have changed, once they are stored; for keeps
 	latest  simulator.Stamp            // when anything was last stored before this engine
 
 	inbox   chan *request
@@ -77,7 +78,7 @@ func newEngine(ctx context.Context, st store.Store, opt simulator.Options, send 
 		return nil, fmt.Errorf("the stored state is not whole: %w", err)
 	}
 	return &Engine{
-		cloud: cloud, store: st, send: send, log: log, metrics: m, clock: newClock(1, 0), told: func([]simulator.AppEvent) {}, latest: latest(state),
+		cloud: cloud, store: st, send: send, log: log, metrics: m, clock: newClock(1, 0), told: func([]simulator.AppEvent) {}, changed: func([]simulator.Task) {}, latest: latest(state),
 		inbox: make(chan *request, maxInbox), stopped: make(chan struct{}),
 	}, nil
 }
@@ -209,6 +210,7 @@ func (e *Engine) work(batch []*request) error {
 		e.news.Add(1)
 	}
 	e.recovered(changes.Rows() > 0, real)
+	e.changed(changes.Tasks)
 	if len(events) > 0 {
 		e.told(events)
 	}

@@ -18,6 +18,7 @@ type gate struct {
 	engine  *Engine
 	broker  *broker.Broker
 	blocks  *blocks
+	record  *scribe // nil: no history is kept
 	log     *slog.Logger
 	metrics *metrics
 }

@@ -20,6 +20,9 @@ func (g *gate) Register(ctx context.Context, d ota.Device, l ota.Login, fresh bo
 	if err != nil {
 		return ota.Registered{}, err
 	}
+	if g.record != nil {
+		g.record.registered(d, fresh)
+	}
 	return v.(ota.Registered), nil
 }
 

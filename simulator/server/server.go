@@ -42,7 +42,10 @@ type Config struct {
 	// database. The API's lists, which are read from the database, are empty then.
 	Store store.Store
 
-	MaxDownloads      int // over HTTP, at once; 0 is no bound. One more is answered 503 with Retry-After
+	MaxDownloads int           // over HTTP, at once; 0 is no bound. One more is answered 503 with Retry-After
+	History      int           // entries of the history; 0 is DefaultHistory, below 0 keeps none
+	HistoryAge   time.Duration // how long they are kept; 0 is DefaultHistoryAge
+
 	ConnectsPerMinute int // how often a device is let in; 0 is no bound (the platform: 5)
 }
 
@@ -73,6 +76,8 @@ type Server struct {
 	metrics *metrics
 	hook    *hook // nil: none
 	apps    *applications
+	history *store.History // nil: none is kept, and record is nil too
+	record  *scribe
 }
 
 // New opens the directory and loads what is there. Nothing is served before Run.
@@ -109,7 +114,10 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	if err := s.haveKey(ctx, c.AccessKey); err != nil {
 		return err
 	}
-	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, packagesDir), BaseURL: c.PublicURL, MaxDownloads: c.MaxDownloads, Logger: s.log})
+	if err := s.openHistory(ctx, c); err != nil {
+		return err
+	}
+	s.files, err = packages.Open(packages.Config{Dir: filepath.Join(c.Dir, packagesDir), BaseURL: c.PublicURL, MaxDownloads: c.MaxDownloads, Logger: s.log, Download: s.downloaded})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
@@ -130,9 +138,10 @@ func (s *Server) open(ctx context.Context, c Config) error {
 	s.engine.keep = s.hook != nil
 	s.engine.told = s.told
 	s.engine.clock = newClock(c.ClockSpeed, s.engine.latest)
-	g := &gate{engine: s.engine, blocks: newBlocks(s.engine, s.files, s.log, s.metrics), log: s.log, metrics: s.metrics}
+	s.startHistory()
+	g := &gate{engine: s.engine, record: s.record, blocks: newBlocks(s.engine, s.files, s.log, s.metrics), log: s.log, metrics: s.metrics}
 	if s.broker, err = broker.New(broker.Config{
-		Directory: g, Sink: g, Registrar: g, Gateways: g, Applications: s.apps, ConnectsPerMinute: c.ConnectsPerMinute, Logger: s.log,
+		Directory: g, Sink: g, Registrar: g, Gateways: g, Applications: s.apps, ConnectsPerMinute: c.ConnectsPerMinute, Logger: s.log, Witness: s.witness(),
 	}); err != nil {
 		return err
 	}
@@ -275,6 +284,11 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 	if s.hook != nil {
 		running.Go(func() { s.hook.run(stopped) })
 	}
+	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopRecording()
+	if s.record != nil {
+		loop.Go(func() { s.record.run(recording) }) // to the end: what the last devices say, too
+	}
 	<-stopped.Done()
 	down, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
@@ -286,6 +300,7 @@ func (s *Server) Run(ctx context.Context, mqtt []net.Listener, web []net.Listene
 	stopEngine()
 	err := <-ended
 	close(s.sender.backlog.unsent)
+	stopRecording()
 	loop.Wait()
 	if err == nil && ctx.Err() == nil {
 		err = context.Cause(stopped)
@@ -327,6 +342,9 @@ func (s *Server) Close() error {
 	var errs []error
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
+	}
+	if s.history != nil {
+		errs = append(errs, s.history.Close())
 	}
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())

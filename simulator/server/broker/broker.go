@@ -132,6 +132,8 @@ type Config struct {
 
 	Applications Applications // nil: no application signs in
 
+	Witness Witness // nil: nobody keeps a record
+
 	// ConnectsPerMinute bounds how often a device is let in; 0 is no bound. Once more
 	// is told "server unavailable", and a gateway 429 for its sub-device.
 	ConnectsPerMinute int

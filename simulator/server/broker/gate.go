@@ -52,7 +52,7 @@ func (b *Broker) signIn(conn net.Conn, c connect, rest []byte) *session {
 	}
 	if no == nil {
 		s := newSession(b, conn, e.device)
-		s.level, s.keepAlive, s.ahead, s.first = c.level, min(c.keepAlive, MaxKeepAlive), rest, e.first
+		s.level, s.keepAlive, s.ahead, s.first, s.clientID = c.level, min(c.keepAlive, MaxKeepAlive), rest, e.first, c.clientID
 		if e.guest {
 			b.count.registered.Add(1)
 			b.host(s)
@@ -141,7 +141,7 @@ func (b *Broker) admit(s *session) *refusal {
 	delete(b.strangers, s.Conn)
 	b.mu.Unlock()
 	if old != nil {
-		if old.end() {
+		if old.endFor(Replaced) {
 			b.count.kicked.Add(1)
 			b.log.Info("connection replaced by a newer one", "device", s.device.String(), "remote", remote(s.Conn))
 		}

@@ -94,6 +94,7 @@ func (s *session) subPublish(u *sub, kind ota.TopicKind, pk *packets.Packet) boo
 		count.ignored.Add(1)
 	case taken:
 		count.uplinks.Add(1)
+		s.broker.saw(u.device, kind, pk.FixedHeader.Qos, pk.Payload)
 		s.broker.config.Sink.Uplink(u.device, kind, pk.Payload)
 		taken = u.isOnline() // or it was kicked because the message could not be stored
 	}
@@ -138,10 +139,13 @@ func (s *session) combine(kind ota.TopicKind, payload []byte) bool {
 			reply.Subs = append(reply.Subs, l.Device)
 		}
 	}
+	text := reply.Encode(kind)
 	ok := s.answer(packets.Packet{
-		FixedHeader: packets.FixedHeader{Type: packets.Publish},
-		TopicName:   kind.GatewayReply().Of(s.device), Payload: reply.Encode(kind),
+		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: kind.GatewayReply().Of(s.device), Payload: text,
 	})
+	if ok {
+		s.broker.sent(s.device, kind.GatewayReply(), 0, text)
+	}
 	for _, u := range in {
 		u.begin()
 	}

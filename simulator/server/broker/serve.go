@@ -175,6 +175,7 @@ func (b *Broker) serve(s *session) {
 		// mochi's codec decodes what a device sends. A packet that it is not
 		// ready for must cost that device its connection and nobody else theirs.
 		if p := recover(); p != nil {
+			s.because(Protocol)
 			b.log.Error("panic while serving a device", "device", s.device.String(), "why", fmt.Sprint(p), "stack", string(debug.Stack()))
 		}
 	}()
@@ -186,8 +187,9 @@ func (b *Broker) serve(s *session) {
 	if len(s.first) > 0 {
 		_ = s.push(message{topic: ota.IdentityTopic, payload: s.first, qos: 1}) // the queue is empty
 	}
+	s.arrived()
 	b.config.Sink.Online(s.device)
-	s.wire.read(s.handle) // its error says how the connection ended; it has ended in any case
+	s.because(endingOf(s.wire.read(s.handle))) // unless the cloud has ended it, or the device said goodbye
 }
 
 // leave gives the device's place back and tells the sink. The order is the one
@@ -200,6 +202,7 @@ func (b *Broker) leave(s *session) {
 	if s.up {
 		b.count.connections.Add(-1)
 		b.config.Sink.Offline(s.device)
+		s.departed()
 	}
 	b.mu.Lock()
 	if b.sessions[s.device] == s {
@@ -230,7 +233,7 @@ func (b *Broker) Push(d ota.Device, kind ota.TopicKind, payload []byte) error {
 	if s == nil {
 		return ErrOffline
 	}
-	return s.push(message{topic: kind.Of(d), payload: payload, qos: qosOf(kind)})
+	return s.push(message{topic: kind.Of(d), payload: payload, qos: qosOf(kind), of: d, kind: kind})
 }
 
 // Online reports whether the device is connected, or logged in over its gateway.
@@ -247,7 +250,7 @@ func (b *Broker) Kick(d ota.Device) bool {
 	if s == nil {
 		return b.KickSub(d, ota.GatewayDisabled)
 	}
-	if !s.end() {
+	if !s.endFor(Kicked) {
 		return false
 	}
 	b.count.kicked.Add(1)
@@ -274,7 +277,7 @@ func (b *Broker) Close() error {
 	}
 	b.mu.Unlock()
 	for _, s := range sessions {
-		s.end()
+		s.endFor(Stopped)
 	}
 	b.conns.Wait()
 	return nil

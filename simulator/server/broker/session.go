@@ -33,13 +33,15 @@ type session struct {
 	ahead     []byte   // what is read before the socket
 	topics    []string // subscribed
 	first     []byte   // what the device is told of itself before anything else
+	clientID  string   // until the witness was told
 	pace      pace
 	denied    int
 	telemetry string // the last topic of no OTA kind that was found to be the device's own
 
 	mu      sync.Mutex
 	closed  bool
-	up      bool // CONNACK was sent
+	why     Ending // why it ends, as soon as that is known
+	up      bool   // CONNACK was sent
 	queue   []message
 	bytes   int // payloads in the queue and in the writer's hand
 	writing bool
@@ -56,6 +58,9 @@ type message struct {
 	payload []byte
 	qos     byte
 	ack     uint16
+
+	of   ota.Device // whose it is, for the witness
+	kind ota.TopicKind
 }
 
 func newSession(b *Broker, conn net.Conn, d ota.Device) *session {
@@ -171,10 +176,11 @@ func (s *session) write() {
 		s.mu.Unlock()
 		if err != nil {
 			s.broker.count.dropped.Add(1)
-			s.end() // half a packet may be on the wire
+			s.endFor(endingOfWrite(err)) // half a packet may be on the wire
 			continue
 		}
 		s.broker.count.pushed.Add(1)
+		s.broker.sent(m.of, m.kind, m.qos, m.payload)
 	}
 }
 

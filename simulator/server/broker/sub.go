@@ -47,7 +47,7 @@ func (s *session) place(d ota.Device) *sub {
 	s.setRoom()
 	b.mu.Unlock()
 	if old != nil {
-		if old.end() {
+		if old.endFor(Replaced) {
 			b.count.kicked.Add(1)
 		}
 		<-old.done
@@ -76,6 +76,9 @@ func (u *sub) begin() {
 	b.mu.Unlock()
 	if u.online {
 		b.count.subDevices.Add(1)
+		if w := b.config.Witness; w != nil {
+			w.Connected(u.device, Arrival{Gateway: u.gateway.device.Name})
+		}
 		b.config.Sink.Online(u.device)
 	}
 }
@@ -112,6 +115,9 @@ func (b *Broker) endSub(u *sub, why ota.GatewayCode) bool {
 		if u.online {
 			b.count.subDevices.Add(-1)
 			b.config.Sink.Offline(u.device)
+			if w := b.config.Witness; w != nil {
+				w.Disconnected(u.device, endingOfSub(why))
+			}
 		}
 		b.forgetSub(u)
 		close(u.done)
@@ -139,7 +145,7 @@ func (b *Broker) tell(u *sub, why ota.GatewayCode) {
 		ID: strconv.FormatInt(time.Now().UnixMilli(), 10), Code: why,
 		Message: "the sub-device's session has ended", Subs: []ota.Device{u.device},
 	}
-	_ = u.gateway.push(message{topic: ota.TopicError.Of(u.gateway.device), payload: m.Encode(ota.TopicError)}) // or it is gone too
+	_ = u.gateway.push(message{topic: ota.TopicError.Of(u.gateway.device), payload: m.Encode(ota.TopicError), of: u.gateway.device, kind: ota.TopicError}) // or it is gone too
 }
 
 // endSubs ends all sub-devices of a connection that has ended, and returns when the

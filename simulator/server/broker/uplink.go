@@ -32,6 +32,7 @@ func (s *session) handle(pk *packets.Packet) error {
 	case packets.Unsubscribe:
 		ok = s.unsubscribe(pk)
 	case packets.Disconnect:
+		s.because(Goodbye)
 	default: // a second CONNECT, QoS 2, MQTT 5, or what only a server sends
 		s.broker.warn("connection ended", "device", s.device.String(), "why", fmt.Sprintf("it sent a packet of type %d", pk.FixedHeader.Type))
 	}
@@ -72,11 +73,13 @@ func (s *session) publish(pk *packets.Packet) bool {
 		return qos == 0
 	case ok && d == s.device && kind.Session() && s.broker.config.Gateways != nil:
 		count.uplinks.Add(1)
+		s.broker.saw(d, kind, qos, pk.Payload)
 		if !s.combine(kind, pk.Payload) {
 			return false
 		}
 	case ok && d == s.device && kind.Up():
 		count.uplinks.Add(1)
+		s.broker.saw(d, kind, qos, pk.Payload)
 		s.broker.config.Sink.Uplink(d, kind, pk.Payload)
 	case own:
 		count.ignored.Add(1) // telemetry and the like, which the same firmware sends

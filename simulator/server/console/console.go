@@ -12,6 +12,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
+	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/server/openapi"
 	"github.com/leapslot/ota/simulator/server/packages"
@@ -42,6 +43,13 @@ type Store interface {
 	store.Sums
 }
 
+// History is what passed between devices and the cloud.
+type History interface {
+	Entries(ctx context.Context, f store.EntryFilter, p store.Page) ([]store.Entry, int, error)
+	Latest(ctx context.Context, d ota.Device) (int64, error)
+	Lost(ctx context.Context, since simulator.Stamp) (int64, error)
+}
+
 // Config is what a Server needs.
 type Config struct {
 	Engine      Engine
@@ -54,6 +62,7 @@ type Config struct {
 	Now         func() time.Time // of the rules; nil = time.Now
 	News        func() int64     // another number each time that something was stored; nil = never
 	Log         *slog.Logger     // nil = silent
+	History     History          // nil: none is kept
 }
 
 // Server answers everything below /console/. It is safe for concurrent use.

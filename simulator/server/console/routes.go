@@ -36,6 +36,8 @@ func routeTable() []route {
 		{"GET devices/template.csv", Viewer, (*visit).deviceTemplate},
 		{"GET devices/export.csv", Operator, (*visit).exportDevices},
 		{"GET devices/{product}/{name}", Viewer, (*visit).devicePage},
+		{"GET devices/{product}/{name}/timeline", Viewer, (*visit).timeline},
+		{"GET devices/{product}/{name}/timeline/events", Viewer, (*visit).timelineEvents},
 		{"POST devices/{product}/{name}/disable", Operator, (*visit).disableDevice},
 		{"POST devices/{product}/{name}/delete", Operator, (*visit).deleteDevice},
 

@@ -39,15 +39,19 @@ func (s *Store) download(w http.ResponseWriter, r *http.Request) {
 	g, err := s.open(r.URL.Path, s.config.Clock())
 	if err != nil {
 		s.count.forbidden.Add(1)
+		if errors.Is(err, errExpired) && s.config.Download != nil {
+			s.config.Download(Download{TaskID: g.task, DeviceTag: g.tag, FileID: g.file, Method: r.Method, Status: http.StatusForbidden})
+		}
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
 	c := &counted{ResponseWriter: w, rc: http.NewResponseController(w), status: http.StatusOK}
 	s.count.downloads.Add(1)
+	asked := r.Header.Get("Range") // serve may leave it out
 	s.serve(c, r, g.file)
 	s.count.out.Add(c.bytes)
 	if s.config.Download != nil {
-		s.config.Download(Download{TaskID: g.task, DeviceTag: g.tag, FileID: g.file, Method: r.Method, Status: c.status, Bytes: c.bytes})
+		s.config.Download(Download{TaskID: g.task, DeviceTag: g.tag, FileID: g.file, Method: r.Method, Range: asked, Status: c.status, Bytes: c.bytes})
 	}
 }
 

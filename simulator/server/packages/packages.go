@@ -43,7 +43,7 @@ type Config struct {
 
 	Clock    func() time.Time // nil: time.Now. It decides what has expired
 	Logger   *slog.Logger     // nil: silent. No URL and no value of a form is ever logged
-	Download func(Download)   // nil, or called after each download request with a good URL; must not block
+	Download func(Download)   // nil, or called after each download request with a good URL, an expired one too; must not block
 }
 
 // Download is one answered request for a file.
@@ -52,7 +52,8 @@ type Download struct {
 	DeviceTag string // see [Store.DeviceTag]
 	FileID    string
 	Method    string // GET or HEAD
-	Status    int    // 200, 206, 304, 416, 404 or 503
+	Range     string // as it was asked for
+	Status    int    // 200, 206, 304, 416, 404 or 503; 403: the URL was good, and has expired
 	Bytes     int64  // of the body, as far as they were written
 }
 

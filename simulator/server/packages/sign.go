@@ -104,7 +104,8 @@ func (s *Store) DeviceTag(d ota.Device) string { return sum(s.keys.device, d.Str
 // grant is what a signed URL allows.
 type grant struct{ file, tag, task string }
 
-// open reads the path of a download URL: what it allows, errURL or errExpired.
+// open reads the path of a download URL: what it allows, errURL, or errExpired with what
+// it has allowed.
 // Nothing of it is believed before the signature fits.
 func (s *Store) open(path string, now time.Time) (grant, error) {
 	rest, ok := strings.CutPrefix(path, root)
@@ -125,7 +126,7 @@ func (s *Store) open(path string, now time.Time) (grant, error) {
 		return grant{}, errURL
 	}
 	if now.Unix() >= expires {
-		return grant{}, errExpired
+		return grant{file: p[0], tag: p[2], task: p[3]}, errExpired
 	}
 	return grant{file: p[0], tag: p[2], task: p[3]}, nil
 }

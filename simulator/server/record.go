@@ -1,0 +1,351 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/leapslot/ota"
+	"github.com/leapslot/ota/simulator"
+	"github.com/leapslot/ota/simulator/server/broker"
+	"github.com/leapslot/ota/simulator/server/packages"
+	"github.com/leapslot/ota/simulator/server/store"
+)
+
+// HistoryFile is the name of the history in a data directory. It is no part of a backup.
+const HistoryFile = "history.db"
+
+// Defaults and limits of the history: what devices and the cloud have said to each other,
+// for people to look at. What would go beyond a limit is left out, counted, and told
+// where the history is shown; nobody ever waits for it.
+const (
+	DefaultHistory    = 1_000_000           // entries
+	DefaultHistoryAge = 30 * 24 * time.Hour // of an entry
+	MaxHistory        = 100_000_000         // entries
+	maxRecords        = 8192                // that wait to be written
+	maxRecordedTasks  = 32                  // batches of tasks that wait
+	recordRate        = 2500                // entries a second that are written for long
+	recordBurst       = 20_000              // and at once
+	recordEvery       = 200 * time.Millisecond
+	trimHistoryEvery  = time.Hour
+	maxTasksKnown     = 100_000 // whose device is remembered, for downloads
+	maxRangeText      = 100
+)
+
+// scribe writes the history. Its methods may be called by many goroutines and never
+// wait: what has no room is counted.
+type scribe struct {
+	to    *store.History
+	tasks store.Lists // where the device of a task is looked up
+	clock *clock
+	log   *slog.Logger
+
+	queue   chan record
+	changed chan []simulator.Task
+	lost    atomic.Int64 // since that was last written down
+	missed  prometheus.Counter
+
+	// Of run's goroutine.
+	owners map[string]ota.Device // of tasks
+	level  float64               // entries that may be written now
+	filled time.Time
+	failed bool // the last write
+}
+
+// record is an entry before it is made: what takes time is done later.
+type record struct {
+	at      simulator.Stamp
+	device  ota.Device
+	kind    store.EntryKind
+	topic   ota.TopicKind
+	qos     byte
+	size    int64
+	task    string
+	payload []byte
+	more    any // becomes the payload, as JSON
+}
+
+func newScribe(h *store.History, tasks store.Lists, clock *clock, log *slog.Logger, m *metrics) *scribe {
+	r := &scribe{
+		to: h, tasks: tasks, clock: clock, log: log, queue: make(chan record, maxRecords), changed: make(chan []simulator.Task, maxRecordedTasks),
+		missed: prometheus.NewCounter(prometheus.CounterOpts{Name: "otasim_history_missed_total", Help: "Messages that the history has not recorded, because there were too many."}),
+		owners: map[string]ota.Device{}, level: recordBurst, filled: time.Now(),
+	}
+	m.registry.MustRegister(r.missed)
+	return r
+}
+
+func (r *scribe) add(e record) {
+	e.at = simulator.At(r.clock.now())
+	select {
+	case r.queue <- e:
+	default:
+		r.lost.Add(1)
+	}
+}
+
+// Connected implements broker.Witness.
+func (r *scribe) Connected(d ota.Device, a broker.Arrival) {
+	r.add(record{device: d, kind: store.EntryConnect, more: a})
+}
+
+// Disconnected implements broker.Witness.
+func (r *scribe) Disconnected(d ota.Device, why broker.Ending) {
+	r.add(record{device: d, kind: store.EntryDisconnect, payload: []byte(why)})
+}
+
+// Passed implements broker.Witness. Of a long message no more is held than is looked at
+// for secrets.
+func (r *scribe) Passed(m broker.Passed) {
+	e := record{device: m.Device, kind: entryKind(m.Kind, m.Down), topic: m.Kind, qos: m.QoS, size: int64(len(m.Payload)), payload: m.Payload}
+	if m.Kind == ota.TopicDownloadReply {
+		e.payload = blockHead(m.Payload)
+	}
+	if len(e.payload) > maxSearched {
+		e.payload = slices.Clone(e.payload[:maxSearched])
+	}
+	r.add(e)
+}
+
+// entryKind sorts messages as people look for them.
+func entryKind(k ota.TopicKind, down bool) store.EntryKind {
+	switch k {
+	case ota.TopicInform:
+		return store.EntryInform
+	case ota.TopicProgress:
+		return store.EntryProgress
+	case ota.TopicGet:
+		return store.EntryAsk
+	case ota.TopicUpgrade, ota.TopicGetReply:
+		return store.EntryNotice
+	case ota.TopicRequest:
+		if down {
+			return store.EntryNotice
+		}
+		return store.EntryAsk
+	case ota.TopicDownload:
+		return store.EntryBlockAsk
+	case ota.TopicDownloadReply:
+		return store.EntryBlock
+	}
+	return store.EntryGateway
+}
+
+// blockHead is the JSON in front of a block of a file (protocol section 6).
+func blockHead(b []byte) []byte {
+	const prefix = 2
+	if len(b) < prefix {
+		return nil
+	}
+	n := int(b[0])<<8 | int(b[1])
+	return slices.Clone(b[prefix:min(prefix+n, len(b))]) // the block is not held
+}
+
+// registered tells that a device was given its secret.
+func (r *scribe) registered(d ota.Device, fresh bool) {
+	r.add(record{device: d, kind: store.EntryRegister, more: map[string]bool{"fresh": fresh}})
+}
+
+// downloaded implements packages.Config.Download.
+func (r *scribe) downloaded(d packages.Download) {
+	r.add(record{kind: store.EntryDownload, task: d.TaskID, size: d.Bytes, more: downloadEntry{
+		d.Method, d.Range[:min(len(d.Range), maxRangeText)], d.Status, d.Bytes, d.FileID,
+	}})
+}
+
+type downloadEntry struct {
+	Method string `json:"method"`
+	Range  string `json:"range,omitempty"`
+	Status int    `json:"status"`
+	Bytes  int64  `json:"bytes"`
+	File   string `json:"file"`
+}
+
+// stored takes the tasks of a batch that was stored. They are nobody else's.
+func (r *scribe) stored(tasks []simulator.Task) {
+	if len(tasks) == 0 {
+		return
+	}
+	select {
+	case r.changed <- tasks:
+	default:
+		r.lost.Add(int64(len(tasks)))
+	}
+}
+
+type taskEntry struct {
+	Job     string               `json:"job"`
+	Status  simulator.TaskStatus `json:"status"`
+	Phase   string               `json:"phase"`
+	Attempt int                  `json:"attempt"`
+	Step    int                  `json:"step"`
+	Reason  string               `json:"reason,omitempty"`
+	Source  string               `json:"from"`
+	Version string               `json:"to"`
+}
+
+// run writes until ctx ends, and then what is there still. It sleeps while there is
+// nothing to write.
+func (r *scribe) run(ctx context.Context) {
+	trim := time.NewTicker(trimHistoryEvery)
+	defer trim.Stop()
+	for {
+		var first []store.Entry
+		select {
+		case e := <-r.queue:
+			first = append(first, e.entry())
+		case tasks := <-r.changed:
+			first = r.turned(tasks)
+		case <-trim.C:
+			if err := r.to.Trim(context.Background(), simulator.At(r.clock.now())); err != nil {
+				r.log.Error("the history cannot be trimmed", "why", err.Error())
+			}
+			continue
+		case <-ctx.Done():
+			r.flush(nil)
+			return
+		}
+		select { // many are written for little more than one
+		case <-time.After(recordEvery):
+		case <-ctx.Done():
+		}
+		r.flush(first)
+	}
+}
+
+// flush writes what has piled up, as much of it as the rate allows, after first.
+func (r *scribe) flush(first []store.Entry) {
+	now := time.Now()
+	r.level = min(recordBurst, r.level+recordRate*now.Sub(r.filled).Seconds())
+	r.filled = now
+	r.level -= float64(len(first))
+	entries := r.collect(first)
+	if n := r.lost.Swap(0); n > 0 {
+		r.missed.Add(float64(n))
+		entries = append(entries, store.Entry{At: simulator.At(r.clock.now()), Kind: store.EntryLost, Size: n})
+	}
+	if len(entries) == 0 {
+		return
+	}
+	err := r.to.Append(context.Background(), entries)
+	if err != nil {
+		r.lost.Add(int64(len(entries)))
+		if !r.failed {
+			r.log.Error("the history cannot be written; updates go on", "why", err.Error())
+		}
+	}
+	r.failed = err != nil
+}
+
+// collect makes the entries of what waits, in the order of time; of one moment first
+// what the device said, then what came of it, then what it was told.
+func (r *scribe) collect(entries []store.Entry) []store.Entry {
+	room := func() bool {
+		if r.level < 1 {
+			r.lost.Add(1)
+			return false
+		}
+		r.level--
+		return true
+	}
+	for n := len(r.queue); n > 0; n-- {
+		if e := <-r.queue; room() {
+			entries = append(entries, e.entry())
+		}
+	}
+	for n := len(r.changed); n > 0; n-- {
+		for _, e := range r.turned(<-r.changed) {
+			if room() {
+				entries = append(entries, e)
+			}
+		}
+	}
+	entries = r.addressed(entries)
+	slices.SortStableFunc(entries, func(a, b store.Entry) int {
+		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(order(&a), order(&b)))
+	})
+	return entries
+}
+
+func order(e *store.Entry) int {
+	switch {
+	case e.Down():
+		return 2
+	case e.Kind == store.EntryTask:
+		return 1
+	}
+	return 0
+}
+
+// entry makes the entry, without what nobody may read.
+func (e *record) entry() store.Entry {
+	out := store.Entry{At: e.at, Device: e.device, Kind: e.kind, Topic: e.topic, QoS: e.qos, Size: e.size, Task: e.task, Payload: e.payload}
+	if e.more != nil {
+		out.Payload, _ = json.Marshal(e.more) // all of them have a JSON
+	} else if e.topic != 0 {
+		out.Payload = redact(e.payload, e.kind == store.EntryGateway)
+	}
+	out.Payload = out.Payload[:min(len(out.Payload), store.MaxEntryPayload)]
+	return out
+}
+
+// turned makes entries of the tasks that have come to another state.
+func (r *scribe) turned(tasks []simulator.Task) []store.Entry {
+	var entries []store.Entry
+	for i := range tasks {
+		r.own(&tasks[i])
+		if tasks[i].Turned() {
+			entries = append(entries, entryOf(&tasks[i]))
+		}
+	}
+	return entries
+}
+
+func entryOf(t *simulator.Task) store.Entry {
+	payload, _ := json.Marshal(taskEntry{t.Job, t.Status, t.Phase.String(), t.Attempt, t.Step, t.Reason, t.Source, t.Version})
+	return store.Entry{At: t.Modified, Device: t.Device, Kind: store.EntryTask, Task: t.ID, Payload: payload}
+}
+
+// own remembers whose task it is.
+func (r *scribe) own(t *simulator.Task) {
+	if t.Phase == simulator.PhaseBegun || t.Phase == simulator.PhaseNotified {
+		if len(r.owners) >= maxTasksKnown {
+			clear(r.owners)
+		}
+		r.owners[t.ID] = t.Device
+	}
+}
+
+// addressed finds the devices of downloads, of which only the task is known. One of a
+// task that is not there any more is nobody's.
+func (r *scribe) addressed(entries []store.Entry) []store.Entry {
+	var unknown []string
+	for i := range entries {
+		if e := &entries[i]; e.Kind == store.EntryDownload {
+			if _, ok := r.owners[e.Task]; !ok && !slices.Contains(unknown, e.Task) && len(unknown) < maxLookedUp {
+				unknown = append(unknown, e.Task)
+			}
+		}
+	}
+	if len(unknown) > 0 {
+		list, _, err := r.tasks.Tasks(context.Background(), store.TaskFilter{IDs: unknown}, store.Page{Size: len(unknown)})
+		if err != nil {
+			r.log.Error("the history does not know whose downloads these are", "why", err.Error())
+		}
+		for i := range list {
+			r.owners[list[i].ID] = list[i].Device
+		}
+	}
+	return slices.DeleteFunc(entries, func(e store.Entry) bool {
+		return e.Kind == store.EntryDownload && r.owners[e.Task] == ota.Device{}
+	})
+}
+
+// maxLookedUp bounds the tasks that are looked up in one go.
+const maxLookedUp = 500

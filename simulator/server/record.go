@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -29,7 +28,7 @@ const (
 	DefaultHistoryAge = 30 * 24 * time.Hour // of an entry
 	MaxHistory        = 100_000_000         // entries
 	maxRecords        = 8192                // that wait to be written
-	maxRecordedTasks  = 32                  // batches of tasks that wait
+	maxRecordedTasks  = 32_000              // tasks among them
 	recordRate        = 2500                // entries a second that are written for long
 	recordBurst       = 20_000              // and at once
 	recordEvery       = 200 * time.Millisecond
@@ -42,14 +41,14 @@ const (
 // wait: what has no room is counted.
 type scribe struct {
 	to    *store.History
-	tasks store.Lists // where the device of a task is looked up
+	lists store.Lists // where the device of a task is looked up
 	clock *clock
 	log   *slog.Logger
 
-	queue   chan record
-	changed chan []simulator.Task
-	lost    atomic.Int64 // since that was last written down
-	missed  prometheus.Counter
+	queue  chan record
+	tasks  atomic.Int64 // in the queue
+	lost   atomic.Int64 // since that was last written down
+	missed prometheus.Counter
 
 	// Of run's goroutine.
 	owners map[string]ota.Device // of tasks
@@ -68,12 +67,13 @@ type record struct {
 	size    int64
 	task    string
 	payload []byte
-	more    any // becomes the payload, as JSON
+	more    any              // becomes the payload, as JSON
+	tasks   []simulator.Task // in place of everything else: what has changed
 }
 
-func newScribe(h *store.History, tasks store.Lists, clock *clock, log *slog.Logger, m *metrics) *scribe {
+func newScribe(h *store.History, lists store.Lists, clock *clock, log *slog.Logger, m *metrics) *scribe {
 	r := &scribe{
-		to: h, tasks: tasks, clock: clock, log: log, queue: make(chan record, maxRecords), changed: make(chan []simulator.Task, maxRecordedTasks),
+		to: h, lists: lists, clock: clock, log: log, queue: make(chan record, maxRecords),
 		missed: prometheus.NewCounter(prometheus.CounterOpts{Name: "otasim_history_missed_total", Help: "Messages that the history has not recorded, because there were too many."}),
 		owners: map[string]ota.Device{}, level: recordBurst, filled: time.Now(),
 	}
@@ -169,14 +169,19 @@ type downloadEntry struct {
 
 // stored takes the tasks of a batch that was stored. They are nobody else's.
 func (r *scribe) stored(tasks []simulator.Task) {
-	if len(tasks) == 0 {
+	n := int64(len(tasks))
+	if n == 0 {
 		return
 	}
-	select {
-	case r.changed <- tasks:
-	default:
-		r.lost.Add(int64(len(tasks)))
+	if r.tasks.Add(n) <= maxRecordedTasks {
+		select {
+		case r.queue <- record{tasks: tasks}:
+			return
+		default:
+		}
 	}
+	r.tasks.Add(-n)
+	r.lost.Add(n)
 }
 
 type taskEntry struct {
@@ -196,36 +201,38 @@ func (r *scribe) run(ctx context.Context) {
 	trim := time.NewTicker(trimHistoryEvery)
 	defer trim.Stop()
 	for {
-		var first []store.Entry
 		select {
-		case e := <-r.queue:
-			first = append(first, e.entry())
-		case tasks := <-r.changed:
-			first = r.turned(tasks)
+		case first := <-r.queue:
+			select { // many are written for little more than one
+			case <-time.After(recordEvery):
+			case <-ctx.Done():
+			}
+			r.flush(first)
 		case <-trim.C:
 			if err := r.to.Trim(context.Background(), simulator.At(r.clock.now())); err != nil {
 				r.log.Error("the history cannot be trimmed", "why", err.Error())
 			}
-			continue
 		case <-ctx.Done():
-			r.flush(nil)
+			r.flush()
 			return
 		}
-		select { // many are written for little more than one
-		case <-time.After(recordEvery):
-		case <-ctx.Done():
-		}
-		r.flush(first)
 	}
 }
 
 // flush writes what has piled up, as much of it as the rate allows, after first.
-func (r *scribe) flush(first []store.Entry) {
+func (r *scribe) flush(first ...record) {
 	now := time.Now()
 	r.level = min(recordBurst, r.level+recordRate*now.Sub(r.filled).Seconds())
 	r.filled = now
-	r.level -= float64(len(first))
-	entries := r.collect(first)
+	var entries []store.Entry
+	for i := range first {
+		entries = r.take(entries, &first[i])
+	}
+	for n := len(r.queue); n > 0; n-- {
+		e := <-r.queue
+		entries = r.take(entries, &e)
+	}
+	entries = r.addressed(entries)
 	if n := r.lost.Swap(0); n > 0 {
 		r.missed.Add(float64(n))
 		entries = append(entries, store.Entry{At: simulator.At(r.clock.now()), Kind: store.EntryLost, Size: n})
@@ -243,44 +250,30 @@ func (r *scribe) flush(first []store.Entry) {
 	r.failed = err != nil
 }
 
-// collect makes the entries of what waits, in the order of time; of one moment first
-// what the device said, then what came of it, then what it was told.
-func (r *scribe) collect(entries []store.Entry) []store.Entry {
-	room := func() bool {
+// take makes entries of a record, as far as the rate allows. The queue has them in the
+// order in which they came about: what a device said, what came of it, what it was told.
+func (r *scribe) take(entries []store.Entry, e *record) []store.Entry {
+	add := func(made func() store.Entry) {
 		if r.level < 1 {
 			r.lost.Add(1)
-			return false
+			return
 		}
 		r.level--
-		return true
+		entries = append(entries, made())
 	}
-	for n := len(r.queue); n > 0; n-- {
-		if e := <-r.queue; room() {
-			entries = append(entries, e.entry())
+	if e.tasks == nil {
+		add(e.entry)
+		return entries
+	}
+	r.tasks.Add(-int64(len(e.tasks)))
+	for i := range e.tasks {
+		t := &e.tasks[i]
+		r.own(t)
+		if t.Turned() {
+			add(func() store.Entry { return entryOf(t) })
 		}
 	}
-	for n := len(r.changed); n > 0; n-- {
-		for _, e := range r.turned(<-r.changed) {
-			if room() {
-				entries = append(entries, e)
-			}
-		}
-	}
-	entries = r.addressed(entries)
-	slices.SortStableFunc(entries, func(a, b store.Entry) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(order(&a), order(&b)))
-	})
 	return entries
-}
-
-func order(e *store.Entry) int {
-	switch {
-	case e.Down():
-		return 2
-	case e.Kind == store.EntryTask:
-		return 1
-	}
-	return 0
 }
 
 // entry makes the entry, without what nobody may read.
@@ -293,18 +286,6 @@ func (e *record) entry() store.Entry {
 	}
 	out.Payload = out.Payload[:min(len(out.Payload), store.MaxEntryPayload)]
 	return out
-}
-
-// turned makes entries of the tasks that have come to another state.
-func (r *scribe) turned(tasks []simulator.Task) []store.Entry {
-	var entries []store.Entry
-	for i := range tasks {
-		r.own(&tasks[i])
-		if tasks[i].Turned() {
-			entries = append(entries, entryOf(&tasks[i]))
-		}
-	}
-	return entries
 }
 
 func entryOf(t *simulator.Task) store.Entry {
@@ -334,7 +315,7 @@ func (r *scribe) addressed(entries []store.Entry) []store.Entry {
 		}
 	}
 	if len(unknown) > 0 {
-		list, _, err := r.tasks.Tasks(context.Background(), store.TaskFilter{IDs: unknown}, store.Page{Size: len(unknown)})
+		list, _, err := r.lists.Tasks(context.Background(), store.TaskFilter{IDs: unknown}, store.Page{Size: len(unknown)})
 		if err != nil {
 			r.log.Error("the history does not know whose downloads these are", "why", err.Error())
 		}
@@ -342,9 +323,12 @@ func (r *scribe) addressed(entries []store.Entry) []store.Entry {
 			r.owners[list[i].ID] = list[i].Device
 		}
 	}
-	return slices.DeleteFunc(entries, func(e store.Entry) bool {
-		return e.Kind == store.EntryDownload && r.owners[e.Task] == ota.Device{}
-	})
+	for i := range entries {
+		if e := &entries[i]; e.Kind == store.EntryDownload {
+			e.Device = r.owners[e.Task]
+		}
+	}
+	return slices.DeleteFunc(entries, func(e store.Entry) bool { return e.Device == ota.Device{} })
 }
 
 // maxLookedUp bounds the tasks that are looked up in one go.

@@ -24,8 +24,8 @@ func secretNames() []string {
 }
 
 // hints are what a message has in it that may have a secret in it: most have none, and
-// are not taken apart. A backslash may hide one.
-func hints() []string { return []string{"secret", "token", "passw", "signature", `\`} }
+// are not taken apart.
+func hints() []string { return []string{"secret", "token", "passw", "signature"} }
 
 var (
 	secretPair = regexp.MustCompile(`(?i)("(?:` + strings.Join(secretNames(), "|") + `)"\s*:\s*)("(?:[^"\\]|\\.)*"?|[^",}\]\s]+)`)
@@ -38,12 +38,12 @@ func redact(b []byte, gateway bool) []byte {
 	if len(b) > maxSearched {
 		b = b[:maxSearched]
 	}
-	if suspicious(b) || gateway {
-		if bytes.IndexByte(b, '\\') >= 0 { // written otherwise, a key is not found by its letters
-			if plain, ok := unescaped(b); ok {
-				b = plain
-			}
+	if bytes.IndexByte(b, '\\') >= 0 { // written otherwise, a key is not found by its letters
+		if plain, ok := unescaped(b); ok && (suspicious(plain) || gateway) {
+			b = plain
 		}
+	}
+	if suspicious(b) || gateway {
 		b = secretPair.ReplaceAll(b, []byte(`${1}"`+redacted+`"`))
 		if gateway {
 			b = signPair.ReplaceAll(b, []byte(`${1}"`+redacted+`"`))

@@ -22,12 +22,12 @@ type Witness interface {
 
 // Arrival is how a device has connected.
 type Arrival struct {
-	Remote    string
-	ClientID  string
-	KeepAlive uint16 // seconds
-	Level     byte   // of MQTT: 3 is 3.1, 4 is 3.1.1
-	TLS       bool
-	Gateway   string // whose connection it came over; then there is nothing else
+	Remote    string `json:"remote,omitempty"`
+	ClientID  string `json:"clientId,omitempty"`
+	KeepAlive uint16 `json:"keepAlive,omitempty"` // seconds
+	Level     byte   `json:"mqtt,omitempty"`      // 3 is MQTT 3.1, 4 is 3.1.1
+	TLS       bool   `json:"tls,omitempty"`
+	Gateway   string `json:"gateway,omitempty"` // whose connection it came over; then there is nothing else
 }
 
 // Passed is a message that has passed.

@@ -58,7 +58,7 @@ func (h *History) Latest(ctx context.Context, d ota.Device) (id int64, err error
 
 // Lost is how many messages of any device were not recorded since a moment.
 func (h *History) Lost(ctx context.Context, since simulator.Stamp) (n int64, err error) {
-	err = h.read.QueryRowContext(ctx, "SELECT coalesce(sum(size), 0) FROM entries WHERE device = 0 AND at >= ?", int64(since)).Scan(&n)
+	err = h.read.QueryRowContext(ctx, "SELECT coalesce(sum(size), 0) FROM entries WHERE device = 0 AND kind = ? AND at >= ?", int(EntryLost), int64(since)).Scan(&n)
 	return n, explain("reading the history", err)
 }
 

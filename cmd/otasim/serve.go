@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,8 @@ type serveFlags struct {
 	clockSpeed           int
 	callsPerKey          int
 	maxDownloads         int
+	history              int
+	historyAge           time.Duration
 	hook                 hookFlags
 	verbose              bool
 }
@@ -71,6 +74,8 @@ Prints "mqtt ADDR" and "http ADDR" with the real ports (port 0 is allowed), thos
 	fl.IntVar(&f.clockSpeed, "clock-speed", 1, "how many times faster than the world's the clock of the rules runs: 60 rehearses an hour in a minute")
 	fl.IntVar(&f.callsPerKey, "max-call-rate", 0, "most calls of the API a second that an access key may make, 0 for any number")
 	fl.IntVar(&f.maxDownloads, "max-downloads", 0, "most downloads over HTTP at once, 0 for any number; one more is answered 503 with Retry-After")
+	fl.IntVar(&f.history, "history", server.DefaultHistory, "messages of devices, and what became of them, that are kept to be looked at in the console; 0 keeps none")
+	fl.DurationVar(&f.historyAge, "history-age", server.DefaultHistoryAge, "how long they are kept, such as 168h")
 	f.hook.add(fl)
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "log what is dropped and refused too")
 	return cmd
@@ -113,6 +118,12 @@ func (f *serveFlags) check() (key openapi.Key, rate int, err error) {
 	}
 	if f.maxDownloads < 0 {
 		return key, 0, usagef("--max-downloads is 0 or more, not %d", f.maxDownloads)
+	}
+	if f.history < 0 || f.history > server.MaxHistory {
+		return key, 0, usagef("--history is 0 to %d, not %d", server.MaxHistory, f.history)
+	}
+	if f.historyAge < time.Minute {
+		return key, 0, usagef("--history-age is a minute or more, not %v (--history 0 keeps nothing)", f.historyAge)
 	}
 	if f.clockSpeed < 1 || f.clockSpeed > server.MaxClockSpeed {
 		return key, 0, usagef("--clock-speed is 1 to %d, not %d", server.MaxClockSpeed, f.clockSpeed)
@@ -162,13 +173,16 @@ func (f *serveFlags) serve(ctx context.Context, out, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if f.history == 0 {
+		f.history = -1 // for the server 0 is its default
+	}
 	level := slog.LevelInfo
 	if f.verbose {
 		level = slog.LevelDebug
 	}
 	s, err := server.New(ctx, server.Config{
 		Dir: f.data, PublicURL: f.reachable(web.Addr()), AccessKey: key, Webhook: hook, CallsPerKey: f.callsPerKey, MaxPushRate: rate, ClockSpeed: f.clockSpeed,
-		MaxDownloads: f.maxDownloads, ConnectsPerMinute: f.doors.connectsPerMinute,
+		MaxDownloads: f.maxDownloads, History: f.history, HistoryAge: f.historyAge, ConnectsPerMinute: f.doors.connectsPerMinute,
 		Logger: slog.New(slog.NewTextHandler(logs, &slog.HandlerOptions{Level: level})),
 	})
 	if err != nil {

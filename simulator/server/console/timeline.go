@@ -10,7 +10,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/server/store"
 )
@@ -206,20 +205,19 @@ func nested(b []byte) (deepest int) {
 
 // timelineEvents tells an open page that something was recorded.
 func (v *visit) timelineEvents() error {
-	d, err := v.deviceHere()
-	if err != nil {
-		return err
-	}
 	if v.History == nil {
 		return trouble(http.StatusNotFound, "timeline.off")
 	}
-	return v.follow(func() (int64, error) { return v.latest(d.Device) })
-}
-
-// latest is the newest entry of a device that is still the user's to see.
-func (v *visit) latest(d ota.Device) (int64, error) {
-	if _, err := v.deviceHere(); err != nil {
-		return 0, err
+	latest := func() (int64, error) { // of a device that is still the user's to see
+		d, err := v.deviceHere()
+		if err != nil {
+			return 0, err
+		}
+		return v.History.Latest(v.r.Context(), d.Device)
 	}
-	return v.History.Latest(v.r.Context(), d)
+	known, err := latest()
+	if err != nil {
+		return err
+	}
+	return v.follow(known, latest)
 }

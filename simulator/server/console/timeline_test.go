@@ -78,6 +78,7 @@ func TestTimeline(t *testing.T) {
 	}
 	d := w.connect(dev)
 	d.publish(ota.TopicInform, `{"id":"7","params":{"version":"1.0"}}`)
+	time.Sleep(20 * time.Millisecond) // times have milliseconds
 	verify := w.cmd(simulator.CreateVerifyJob{Package: p.ID, Devices: []string{dev.Name}}).(simulator.Job)
 	n, _, err := ota.DecodeNotice(d.receive().Payload())
 	if err != nil {
@@ -92,7 +93,7 @@ func TestTimeline(t *testing.T) {
 	resp.Body.Close()
 	d.publish(ota.TopicProgress, `{"id":"8","params":{"step":"35","desc":"<script>alert(1)</script>\u202eevil"}}`)
 	d.publish(ota.TopicInform, `{"id":"9","params":{"version":"2.0","password":"hunter2","token":"let-me-in"}}`)
-	time.Sleep(20 * time.Millisecond) // the task's end is told apart from what comes after it by the millisecond
+	time.Sleep(20 * time.Millisecond)
 	d.publish(ota.TopicInform, "\x1b[31mno JSON at all\x00\xff")
 	d.Disconnect(200)
 

@@ -63,11 +63,7 @@ func (z *bunzip) Read(p []byte) (int, error) {
 			z.err = z.named(z.advance())
 			continue
 		}
-		k := z.expand(p[n:])
-		if !z.covered {
-			z.blockCRC = crcUpdate(z.blockCRC, p[n:n+k])
-		}
-		n += k
+		n += z.expand(p[n:])
 	}
 	return n, nil
 }
@@ -98,6 +94,9 @@ func (z *bunzip) expand(p []byte) int {
 					run[i] = z.last
 				}
 			}
+			if !z.covered {
+				z.blockCRC = crcRun(z.blockCRC, z.last, len(run))
+			}
 			n += len(run)
 			z.repeat -= len(run)
 			continue
@@ -110,7 +109,11 @@ func (z *bunzip) expand(p []byte) int {
 			z.at++
 			continue
 		}
-		n += z.single(p[n:])
+		k := z.single(p[n:])
+		if !z.covered {
+			z.blockCRC = crcUpdate(z.blockCRC, p[n:n+k])
+		}
+		n += k
 	}
 	return n
 }

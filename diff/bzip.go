@@ -1,5 +1,7 @@
 package diff
 
+import "encoding/binary"
+
 // Sizes that a bzip2 writer keeps to. Blocks stay 19 bytes below their nominal
 // size, as those of libbz2 do, since some readers count on it.
 const (
@@ -52,7 +54,10 @@ func (z *bzip) write(p []byte) {
 		}
 		z.last = b
 		from, most := i, min(len(p), i+bzipMaxRun-z.run)
-		for i++; i < most && p[i] == b; i++ {
+		i++
+		for same := uint64(b) * 0x0101010101010101; i+8 <= most && binary.LittleEndian.Uint64(p[i:]) == same; i += 8 {
+		}
+		for ; i < most && p[i] == b; i++ {
 		}
 		z.run += i - from
 	}

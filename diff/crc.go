@@ -48,17 +48,51 @@ func crcUpdate(crc uint32, p []byte) uint32 {
 	return crc
 }
 
-// crcRun is crcUpdate for n times the same byte.
-func crcRun(crc uint32, b byte, n int) uint32 {
-	var run [32]byte
-	if n > 8 {
-		for i := range run {
-			run[i] = b
+// fullRun is the longest count behind a run of bzip2: runs of zeros, of which
+// images are full, are made of those.
+const fullRun = bzipMaxRun - runBytes
+
+// crcRuns is what fullRun equal bytes do to a checksum, which is linear in the
+// checksum and in the byte: the bytes of the one, and the other.
+type crcRuns struct {
+	state [4][256]uint32
+	run   [256]uint32
+}
+
+var crcFull = makeCRCRuns()
+
+func makeCRCRuns() *crcRuns {
+	var t crcRuns
+	for b := 1; b < 256; b++ {
+		low, rest := b&-b, b&(b-1) // its lowest bit, and all others
+		if rest == 0 {
+			t.run[b] = crcShort(0, byte(b), fullRun)
+		} else {
+			t.run[b] = t.run[low] ^ t.run[rest]
+		}
+		for i := range t.state {
+			if rest == 0 {
+				t.state[i][b] = crcShort(uint32(b)<<(8*i), 0, fullRun)
+			} else {
+				t.state[i][b] = t.state[i][low] ^ t.state[i][rest]
+			}
 		}
 	}
-	for ; n > len(run); n -= len(run) {
-		crc = crcUpdate(crc, run[:])
+	return &t
+}
+
+// crcRun is crcUpdate for n times the same byte.
+func crcRun(crc uint32, b byte, n int) uint32 {
+	if n >= fullRun {
+		t := crcFull
+		n -= fullRun
+		crc = t.state[0][crc&0xff] ^ t.state[1][crc>>8&0xff] ^ t.state[2][crc>>16&0xff] ^ t.state[3][crc>>24] ^ t.run[b]
 	}
+	return crcShort(crc, b, n)
+}
+
+// crcShort does the same byte by byte.
+func crcShort(crc uint32, b byte, n int) uint32 {
 	for ; n > 0; n-- {
 		crc = crc<<8 ^ crcTable[0][byte(crc>>24)^b]
 	}

@@ -148,7 +148,7 @@ bench-fleet: build
 
 # Patches beside those of the peers, on images made from Debian's packages.
 bench-delta: build
-	@scripts/need.sh go:golang bsdiff:bsdiff xdelta3:xdelta3 zstd:zstd time:time mke2fs:e2fsprogs
+	@scripts/need.sh go:golang bsdiff:bsdiff xdelta3:xdelta3 zstd:zstd time:time mke2fs:e2fsprogs openssl:openssl
 	@$(BUILD) -o build/bench ./cmd/bench
 	@build/bench delta -bin bin -cache build/bench-delta -out docs/benchmarks-delta.md
 

@@ -26,6 +26,7 @@ const (
 	largeFrom  = 60 << 20  // "60 MB and more" of the goals
 	peersUpTo  = 200 << 20 // larger ones would keep bsdiff for half an hour
 	zstdUpTo   = 40 << 20
+	applyRuns  = 7 // how often each patch is applied, at least
 )
 
 // deltaMain is bench delta.
@@ -35,7 +36,8 @@ func deltaMain(args []string) error {
 	cache := f.String("cache", "build/bench-delta", "folder that packages are kept in")
 	out := f.String("out", "docs/benchmarks-delta.md", "file that the page is written to")
 	only := f.String("only", "", "measure only the pairs named so, with commas between")
-	runs := f.Int("runs", 3, "how often each program is measured on images below 20 MiB, and each patch applied")
+	keep := f.String("keep", "", "file that results are kept in: what is in it is not measured again, so that pairs can be measured one by one")
+	runs := f.Int("runs", 3, "how often each program is measured on images below 20 MiB")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
@@ -43,7 +45,7 @@ func deltaMain(args []string) error {
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, deltaLimit)
 	defer cancel()
-	for _, p := range []string{timeProgram, "bsdiff", "bspatch", "xdelta3", "zstd", "apt-get", "dpkg-deb", "tar", mke2fsProgram} {
+	for _, p := range []string{timeProgram, "bsdiff", "bspatch", "xdelta3", "zstd", "dd", "openssl", "apt-get", "dpkg-deb", "tar", mke2fsProgram} {
 		if _, err := exec.LookPath(p); err != nil {
 			return fmt.Errorf("%w (install it; make bench-delta does)", err)
 		}
@@ -58,10 +60,19 @@ func deltaMain(args []string) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{bin: folder, dir: dir, runs: *runs, screen: newScreen()}
+	b.screen.lines = true // some steps take minutes
 	defer b.screen.clear()
 	d := &deltas{bench: b, machine: thisMachine(ctx)}
 	d.machine.programs = packages(ctx, "bsdiff", "xdelta3", "zstd", "libbz2-1.0", "e2fsprogs")
-	return d.measure(ctx, *cache, *only, func() error { return write(*out, d.page()) })
+	if err := d.load(*keep); err != nil {
+		return err
+	}
+	return d.measure(ctx, *cache, *only, func() error {
+		if err := d.save(*keep); err != nil {
+			return err
+		}
+		return write(*out, d.page())
+	})
 }
 
 // deltas is one run of bench delta.
@@ -69,16 +80,22 @@ type deltas struct {
 	*bench
 	machine machine
 	pairs   []*measuredPair
+	flat    []flatSize
 }
 
 // measuredPair is what was found out about a pair.
 type measuredPair struct {
 	pair
-	size   int64
-	sizes  map[string]int64 // of patches, by way
-	makes  map[string]*contender
-	apply  map[string]*contender
-	change float64 // native patch to new image
+	size     int64
+	sizes    map[string]int64 // of patches, by way
+	makes    map[string]*contender
+	apply    map[string]*contender
+	profiles map[string][]profileRow // of native apply, and of a slow --best
+	change   float64                 // native patch to new image
+}
+
+func newMeasuredPair(p pair) *measuredPair {
+	return &measuredPair{pair: p, sizes: map[string]int64{}, makes: map[string]*contender{}, apply: map[string]*contender{}, profiles: map[string][]profileRow{}}
 }
 
 // deltaWay is one way to make a patch.
@@ -108,9 +125,9 @@ const (
 var deltaWays = []deltaWay{
 	{wayBsdiff, true, peersUpTo, func(_ *deltas, p *measuredPair, patch string) command { return cmd("bsdiff", p.old, p.new, patch) }},
 	{wayDefault, false, 0, ours()},
-	{wayBest, false, peersUpTo, ours("--best")},
+	{wayBest, false, 0, ours("--best")},
 	{wayNative, false, 0, ours("--format", "native")},
-	{wayNativeBest, false, peersUpTo, ours("--format", "native", "--best")},
+	{wayNativeBest, false, 0, ours("--format", "native", "--best")},
 	{wayXdelta, true, peersUpTo, func(_ *deltas, p *measuredPair, patch string) command {
 		return cmd("xdelta3", "-q", "-f", "-9", "-S", "lzma", "-B", fmt.Sprint(max(p.size, 16<<20)), "-e", "-s", p.old, p.new, patch)
 	}},
@@ -119,38 +136,54 @@ var deltaWays = []deltaWay{
 	}},
 }
 
-// measure measures every pair, and writes the page anew after each: the whole run
-// takes half an hour, and what was measured until it is ended is worth keeping.
+// measure measures every pair, and writes the page anew after each: what was
+// measured until the run is ended is worth keeping.
 func (d *deltas) measure(ctx context.Context, cache, only string, page func() error) error {
 	pairs, err := d.fetchPairs(ctx, cache)
 	if err != nil {
 		return err
 	}
+	wanted := func(name string) bool { return only == "" || slices.Contains(strings.Split(only, ","), name) }
+	done := false
 	for _, p := range pairs {
-		if only != "" && !slices.Contains(strings.Split(only, ","), p.name) {
+		if !wanted(p.name) || slices.ContainsFunc(d.pairs, func(m *measuredPair) bool { return m.name == p.name }) {
 			continue
 		}
-		info, err := os.Stat(p.new)
+		m, err := d.measurePair(ctx, p)
 		if err != nil {
-			return err
-		}
-		m := &measuredPair{pair: p, size: info.Size(), sizes: map[string]int64{}, makes: map[string]*contender{}, apply: map[string]*contender{}}
-		d.screen.section(p.name)
-		if err := d.generate(ctx, m); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
-		if err := d.applyAll(ctx, m); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		d.pairs = append(d.pairs, m)
+		done = true
 		if err := page(); err != nil {
 			return err
 		}
 	}
-	if len(d.pairs) == 0 {
+	if wanted(flatName) && len(d.flat) == 0 {
+		d.screen.section(flatName)
+		if err := d.measureFlat(ctx); err != nil {
+			return fmt.Errorf("%s: %w", flatName, err)
+		}
+		done = true
+	}
+	if !done && len(d.pairs) == 0 {
 		return errors.New("-only names no pair")
 	}
-	return nil
+	return page()
+}
+
+func (d *deltas) measurePair(ctx context.Context, p pair) (*measuredPair, error) {
+	info, err := os.Stat(p.new)
+	if err != nil {
+		return nil, err
+	}
+	m := newMeasuredPair(p)
+	m.size = info.Size()
+	d.screen.section(p.name)
+	if err := d.generate(ctx, m); err != nil {
+		return nil, err
+	}
+	return m, d.applyAll(ctx, m)
 }
 
 func (d *deltas) patchOf(p *measuredPair, way string) string {
@@ -187,42 +220,85 @@ func (d *deltas) generate(ctx context.Context, p *measuredPair) error {
 		}
 	}
 	p.change = float64(p.sizes[wayNative]) / float64(p.size)
-	return nil
+	best, peer := p.makes[wayBest], p.makes[wayBsdiff]
+	if best == nil || peer == nil || ratio(best.cpu(), peer.cpu()) <= bestCPU {
+		return nil
+	}
+	d.screen.step("profile of %s", wayBest)
+	rows, err := profileOf(ctx, d.dir, func() error { return makeOnce(ctx, p.pair) })
+	p.profiles[wayBest] = rows
+	return err
 }
 
 // Ways to apply.
 const (
 	appliedOurs   = "`otapack apply`, BSDIFF40"
 	appliedPeer   = "`bspatch`"
-	appliedNative = "`otapack apply`, native"
+	appliedNative = "`otapack apply --trust-old`, native"
+	appliedBoth   = "`otapack apply`, native"
+	appliedFloor  = "`dd` and `openssl dgst -sha256`"
 )
 
 // applyAll applies patches in turns: ours by bspatch, bsdiff's by ours, and a
 // native one. Every result is compared with the new image.
 func (d *deltas) applyAll(ctx context.Context, p *measuredPair) error {
 	tool, out := filepath.Join(d.bin, "otapack"), filepath.Join(d.dir, "applied")
-	if theirs := d.patchOf(p, wayBsdiff); p.sizes[wayBsdiff] > 0 {
-		if _, err := d.bench.makes(ctx, out, p.new, cmd(tool, "apply", p.old, theirs, out)); err != nil {
-			return fmt.Errorf("otapack apply of bsdiff's patch: %w", err)
+	for way, c := range map[string]command{
+		wayBsdiff:     cmd(tool, "apply", p.old, d.patchOf(p, wayBsdiff), out),
+		wayBest:       cmd("bspatch", p.old, out, d.patchOf(p, wayBest)),
+		wayNativeBest: cmd(tool, "apply", p.old, d.patchOf(p, wayNativeBest), out),
+	} {
+		if p.sizes[way] == 0 {
+			continue // not run on images as large as this
+		}
+		d.screen.step("%s applies the patch of %s", filepath.Base(c.path), way)
+		if _, err := d.bench.makes(ctx, out, p.new, c); err != nil {
+			return fmt.Errorf("applying the patch of %s: %w", way, err)
 		}
 	}
-	if best := d.patchOf(p, wayBest); p.sizes[wayBest] > 0 {
-		if _, err := d.bench.makes(ctx, out, p.new, cmd("bspatch", p.old, out, best)); err != nil {
-			return fmt.Errorf("bspatch of our best patch: %w", err)
-		}
-	}
-	ways := []contender{{name: appliedOurs}, {name: appliedPeer}, {name: appliedNative}}
 	classic, native := d.patchOf(p, wayDefault), d.patchOf(p, wayNative)
-	err := d.turns(ways, []func(int) (usage, error){
-		func(int) (usage, error) { return d.makes(ctx, out, p.new, cmd(tool, "apply", p.old, classic, out)) },
-		func(int) (usage, error) { return d.makes(ctx, out, p.new, cmd("bspatch", p.old, out, classic)) },
-		func(int) (usage, error) { return d.makes(ctx, out, p.new, cmd(tool, "apply", p.old, native, out)) },
+	ways := []contender{{name: appliedPeer}, {name: appliedOurs}, {name: appliedNative}, {name: appliedBoth}, {name: appliedFloor}}
+	makes := func(args ...string) func(int) (usage, error) {
+		return func(int) (usage, error) { return d.makes(ctx, out, p.new, cmd(args[0], args[1:]...)) }
+	}
+	often := *d.bench // that takes no time, and has the smallest figures
+	often.runs = max(d.runs, applyRuns)
+	err := often.turns(ways, []func(int) (usage, error){
+		makes("bspatch", p.old, out, classic),
+		makes(tool, "apply", p.old, classic, out),
+		makes(tool, "apply", "--trust-old", p.old, native, out),
+		makes(tool, "apply", p.old, native, out),
+		func(int) (usage, error) { return d.floor(ctx, p.new, out) },
 	})
 	for i := range ways {
 		p.apply[ways[i].name] = &ways[i]
 	}
+	if err != nil {
+		return err
+	}
+	d.screen.step("profile of %s", appliedNative)
+	times := max(1, int(1<<30/p.size))
+	p.profiles[appliedNative], err = profileOf(ctx, d.dir, func() error {
+		for range times {
+			if err := applyOnce(p.old, native, out); err != nil {
+				return err
+			}
+		}
+		return os.Remove(out)
+	})
 	for _, w := range deltaWays {
 		os.Remove(d.patchOf(p, w.name))
 	}
 	return err
+}
+
+// floor is what copying an image and computing its digest costs, without any
+// patch: less than that no program takes.
+func (d *deltas) floor(ctx context.Context, image, out string) (usage, error) {
+	u, err := d.makes(ctx, out, image, cmd("dd", "if="+image, "of="+out, "bs=128K", "status=none"))
+	if err != nil {
+		return u, err
+	}
+	sum, err := d.bench.measure(ctx, cmd("openssl", "dgst", "-sha256", image))
+	return u.plus(sum), err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 )
@@ -10,8 +11,9 @@ import (
 // screen shows on stderr what is measured: one line that changes where there is
 // a terminal, elsewhere one line for each section.
 type screen struct {
-	live bool
-	name string
+	live  bool
+	lines bool // elsewhere one line for each step as well
+	name  string
 }
 
 func newScreen() *screen { return &screen{live: term.IsTerminal(int(os.Stderr.Fd()))} }
@@ -28,6 +30,8 @@ func (s *screen) section(name string) {
 func (s *screen) step(format string, args ...any) {
 	if s.live {
 		fmt.Fprintf(os.Stderr, "\r\033[Kbench: %s: %s", s.name, fmt.Sprintf(format, args...))
+	} else if s.lines {
+		fmt.Fprintf(os.Stderr, "%s bench: %s: %s\n", time.Now().Format(time.TimeOnly), s.name, fmt.Sprintf(format, args...))
 	}
 }
 

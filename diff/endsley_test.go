@@ -98,6 +98,35 @@ func TestI1HostileEndsley(t *testing.T) {
 	}
 }
 
+// TestI1HostileRecordsInOneStream has the records that BSDIFF40 must refuse, each
+// followed by as much of its bytes as there is.
+func TestI1HostileRecordsInOneStream(t *testing.T) {
+	for name, c := range hostileRecords() {
+		diffData, extra, body := c.diff, c.extra, []byte(nil)
+		take := func(from *string, n int64) {
+			n = min(max(n, 0), int64(len(*from)))
+			body = append(body, (*from)[:n]...)
+			*from = (*from)[n:]
+		}
+		for _, r := range c.records {
+			body = append(body, triples(r)...)
+			take(&diffData, r[0])
+			take(&extra, r[1])
+		}
+		patch := endsley(c.newSize, append(body, diffData+extra...))
+		for _, in := range []io.Reader{flow(patch), bytes.NewReader(patch)} {
+			r, err := diff.NewEndsleyReader(bytes.NewReader([]byte(oldImage)), 10, in)
+			n := int64(0)
+			if err == nil {
+				n, err = io.Copy(io.Discard, r)
+			}
+			if !errors.Is(err, diff.ErrFormat) || n > max(c.newSize, 0) {
+				t.Errorf("%s: %v after %d bytes", name, err, n)
+			}
+		}
+	}
+}
+
 func FuzzEndsley(f *testing.F) {
 	f.Add(int64(9), join(endsleyParts()...), uint8(0))
 	f.Add(int64(12), join(triples(triple{12, 0, 0}), make([]byte, 12)), uint8(3))

@@ -55,7 +55,7 @@ func hostile() map[string][]byte {
 	}
 	flipped := forged(5, "\x00\x00\x00\x00\x00", "", triple{5, 0, 0})
 	flipped[len(flipped)-len(empty)-15] ^= 0x10
-	return map[string][]byte{
+	all := map[string][]byte{
 		"nothing":                        {},
 		"all zero":                       make([]byte, 4096),
 		"another magic":                  join([]byte("BSDIFF4X"), flipped[8:]),
@@ -67,33 +67,9 @@ func hostile() map[string][]byte {
 		"diff behind the file":           sized(14, 1<<40, 5),
 		"lengths that overflow together": sized(math.MaxInt64, math.MaxInt64, 5),
 		"huge new size, no records":      sized(14, 14, math.MaxInt64),
-		"negative diff":                  forged(5, "", "abcde", triple{-1, 5, 0}),
-		"negative extra":                 forged(5, "\x00\x00\x00\x00\x00", "", triple{5, -1, 0}),
-		"negative extra, longer diff":    forged(5, "\x00\x00\x00\x00\x00\x00", "", triple{6, -1, 0}),
-		"smallest diff":                  forged(5, "", "abcde", triple{math.MinInt64 + 1, 5, 0}),
-		"overflowing diff":               forged(5, "a", "", triple{math.MaxInt64, 0, 0}),
-		"overflowing extra":              forged(5, "a", "b", triple{1, math.MaxInt64, 0}),
-		"overflowing seek":               forged(5, "a", "b", triple{1, 1, math.MaxInt64}, triple{3, 0, 0}),
-		"smallest seek":                  forged(5, "a", "b", triple{1, 1, math.MinInt64 + 1}, triple{3, 0, 0}),
-		"diff longer than new":           forged(5, "aaaaaa", "", triple{6, 0, 0}),
-		"extra longer than new":          forged(5, "", "aaaaaa", triple{0, 6, 0}),
-		"both longer than new":           forged(5, "aaa", "aaa", triple{3, 3, 0}),
-		"diff longer than old":           forged(11, "aaaaaaaaaaa", "", triple{11, 0, 0}),
-		"seek before old":                forged(5, "aaaaa", "", triple{1, 0, -2}, triple{4, 0, 0}),
-		"seek behind old":                forged(5, "aaaaa", "", triple{1, 0, 10}, triple{4, 0, 0}),
-		"diff behind old after a seek":   forged(5, "aaaaa", "", triple{1, 0, 8}, triple{4, 0, 0}),
-		"seek outside at the very end":   forged(5, "aaaaa", "", triple{5, 0, 6}),
 		"records that do nothing":        forge(5, diff.Bzip2(make([]byte, 24*100_000)), empty, empty),
-		"one record that does nothing":   forged(5, "aaaaa", "", triple{0, 0, 0}, triple{5, 0, 0}),
-		"records that only seek":         forged(5, "", "", bytesOf(triple{0, 0, 1}, triple{0, 0, -1}, 5000)...),
-		"too few records":                forged(5, "aaaa", "", triple{4, 0, 0}),
 		"half a record":                  forge(5, diff.Bzip2(ok[:20]), zip("aaaaa"), empty),
-		"too many records":               forged(5, "aaaaa", "", triple{5, 0, 0}, triple{0, 0, 1}),
 		"more than a record":             forge(5, diff.Bzip2(append(ok, 0)), zip("aaaaa"), empty),
-		"too little diff":                forged(5, "aaaa", "", triple{5, 0, 0}),
-		"too much diff":                  forged(5, "aaaaaa", "", triple{5, 0, 0}),
-		"too little extra":               forged(5, "", "aaaa", triple{0, 5, 0}),
-		"too much extra":                 forged(5, "", "aaaaaa", triple{0, 5, 0}),
 		"control is no bzip2":            forge(5, ok, zip("aaaaa"), empty),
 		"diff is no bzip2":               forge(5, diff.Bzip2(ok), []byte("aaaaaaaaaaaaaaaa"), empty),
 		"extra is missing":               forge(5, diff.Bzip2(ok), zip("aaaaa"), nil),
@@ -104,6 +80,51 @@ func hostile() map[string][]byte {
 		"bomb behind diff":               forge(5, diff.Bzip2(ok), diff.Bzip2(make([]byte, 50_000_000)), empty),
 		"bomb in control":                forge(1<<40, diff.Bzip2(make([]byte, 48_000_000)), empty, empty),
 		"bomb of tiny records":           forge(1000, diff.Bzip2(bytes.Repeat(triples(triple{0, 1, 0}, triple{0, 0, 1}, triple{0, 0, -1}), 900)), empty, zip(strings.Repeat("x", 1000))),
+	}
+	for name, c := range hostileRecords() {
+		all[name] = forged(c.newSize, c.diff, c.extra, c.records...)
+	}
+	return all
+}
+
+// recordCase is a patch whose records are what is wrong with it, in any format
+// that has them as numbers.
+type recordCase struct {
+	newSize     int64
+	diff, extra string
+	records     []triple
+}
+
+// hostileRecords must be refused, one for each way.
+func hostileRecords() map[string]recordCase {
+	c := func(newSize int64, diff, extra string, ts ...triple) recordCase {
+		return recordCase{newSize, diff, extra, ts}
+	}
+	return map[string]recordCase{
+		"negative diff":                c(5, "", "abcde", triple{-1, 5, 0}),
+		"negative extra":               c(5, "\x00\x00\x00\x00\x00", "", triple{5, -1, 0}),
+		"negative extra, longer diff":  c(5, "\x00\x00\x00\x00\x00\x00", "", triple{6, -1, 0}),
+		"smallest diff":                c(5, "", "abcde", triple{math.MinInt64 + 1, 5, 0}),
+		"overflowing diff":             c(5, "a", "", triple{math.MaxInt64, 0, 0}),
+		"overflowing extra":            c(5, "a", "b", triple{1, math.MaxInt64, 0}),
+		"overflowing seek":             c(5, "a", "b", triple{1, 1, math.MaxInt64}, triple{3, 0, 0}),
+		"smallest seek":                c(5, "a", "b", triple{1, 1, math.MinInt64 + 1}, triple{3, 0, 0}),
+		"diff longer than new":         c(5, "aaaaaa", "", triple{6, 0, 0}),
+		"extra longer than new":        c(5, "", "aaaaaa", triple{0, 6, 0}),
+		"both longer than new":         c(5, "aaa", "aaa", triple{3, 3, 0}),
+		"diff longer than old":         c(11, "aaaaaaaaaaa", "", triple{11, 0, 0}),
+		"seek before old":              c(5, "aaaaa", "", triple{1, 0, -2}, triple{4, 0, 0}),
+		"seek behind old":              c(5, "aaaaa", "", triple{1, 0, 10}, triple{4, 0, 0}),
+		"diff behind old after a seek": c(5, "aaaaa", "", triple{1, 0, 8}, triple{4, 0, 0}),
+		"seek outside at the very end": c(5, "aaaaa", "", triple{5, 0, 6}),
+		"one record that does nothing": c(5, "aaaaa", "", triple{0, 0, 0}, triple{5, 0, 0}),
+		"records that only seek":       c(5, "", "", bytesOf(triple{0, 0, 1}, triple{0, 0, -1}, 5000)...),
+		"too few records":              c(5, "aaaa", "", triple{4, 0, 0}),
+		"too many records":             c(5, "aaaaa", "", triple{5, 0, 0}, triple{0, 0, 1}),
+		"too little diff":              c(5, "aaaa", "", triple{5, 0, 0}),
+		"too much diff":                c(5, "aaaaaa", "", triple{5, 0, 0}),
+		"too little extra":             c(5, "", "aaaa", triple{0, 5, 0}),
+		"too much extra":               c(5, "", "aaaaaa", triple{0, 5, 0}),
 	}
 }
 

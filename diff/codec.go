@@ -72,7 +72,10 @@ func (d *decoder) decode(c codec, dst, src []byte, name string) error {
 	if level := src[min(3, len(src)-1)]; level > '0'+bzipSectionLevel {
 		return badf("its %s is in blocks that are too large", name)
 	}
-	if _, err := io.ReadFull(z, dst); err != nil {
+	switch _, err := io.ReadFull(z, dst); {
+	case err == io.ErrUnexpectedEOF: // a good end, but too early
+		return cutShort(name)
+	case err != nil:
 		return early(err, z)
 	}
 	return ends(z, "bytes")

@@ -83,3 +83,35 @@ func Unlzma(file []byte, size int) ([]byte, error) {
 	err := new(unlzma).decode(dst, append([]byte{file[0]}, file[13:]...), "file")
 	return dst, err
 }
+
+// PackedWith gives p as a codec of the native format has it: zstd, bzip2, lzma.
+func PackedWith(p []byte) map[string][]byte {
+	e, err := newEncoder(true)
+	if err != nil {
+		panic(err)
+	}
+	b := newBzipLevel(new(sorter), bzipSectionLevel)
+	b.write(p)
+	return map[string][]byte{"zstd": e.zstd.EncodeAll(p, nil), "bzip2": b.finish(), "lzma": e.pack(p)}
+}
+
+// ForgePacked is a patch of one frame that has new as it is, packed with a codec.
+func ForgePacked(new []byte, name string, packed []byte) []byte {
+	records := binary.AppendUvarint([]byte{0, 0}, uint64(len(new)))
+	plain := [sections][]byte{records, nil, nil, packed}
+	f := frameInfo{out: uint32(len(new)), records: 1}
+	for i, p := range plain {
+		f.plain[i], f.stored[i] = uint32(len(p)), uint32(len(p))
+	}
+	f.plain[secExtra] = uint32(len(new))
+	for c := codecZstd; c <= codecLast; c++ {
+		if c.String() == name {
+			f.codec[secExtra] = c
+		}
+	}
+	body := append(records, packed...)
+	f.sum = crc32.Checksum(body, castagnoli)
+	h := NativeInfo{NewSize: int64(len(new)), OldSHA256: sha256.Sum256(nil), NewSHA256: sha256.Sum256(new),
+		Frames: 1, PatchSize: int64(NativeHeader + frameHeader + len(body)), codecs: knownCodecs}
+	return append(append(h.encode(), f.encode()...), body...)
+}

@@ -214,8 +214,12 @@ func (v *visit) cancelPage() error {
 	if err != nil {
 		return err
 	}
+	p, err := look[simulator.Package](v, simulator.FindPackage{Package: j.Package})
+	if err != nil {
+		return err
+	}
 	return v.page("cancel", "cancel.title", map[string]any{
-		"Job": &j, "Form": v.blank("What", "default"), "Dynamic": j.Selection == simulator.Dynamic, "Scheduled": j.Status == simulator.JobPlanned, "States": statesOf(j.Counts),
+		"Job": &j, "Package": &p, "Form": v.blank("What", "default"), "Dynamic": j.Selection == simulator.Dynamic, "Scheduled": j.Status == simulator.JobPlanned, "States": statesOf(j.Counts),
 	})
 }
 

@@ -3,7 +3,6 @@ package console
 import (
 	"encoding/csv"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -37,7 +36,7 @@ func (v *visit) devicesPage() error {
 	if d["Rows"], err = v.devices(key, names); err != nil {
 		return err
 	}
-	d["Pager"] = v.pager(at, total)
+	d["Pager"], d["Some"] = v.pager(at, total), total > 0 || d["Prefix"] != ""
 	return v.page("devices", "nav.devices", d)
 }
 
@@ -247,7 +246,11 @@ func (v *visit) disableDevice() error {
 	}
 	product, name := v.r.PathValue("product"), v.r.PathValue("name")
 	cmd := simulator.SetDeviceDisabled{Product: product, Name: name, Disabled: f.yes("Disabled")}
-	if _, err := change[simulator.Device](v, fmt.Sprintf("SetDeviceDisabled %v", cmd.Disabled), "DeviceName="+name, cmd); err != nil {
+	action := "EnableThing"
+	if cmd.Disabled {
+		action = "DisableThing"
+	}
+	if _, err := change[simulator.Device](v, action, "DeviceName="+name, cmd); err != nil {
 		return err
 	}
 	v.say("saved")

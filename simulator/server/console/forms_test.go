@@ -395,7 +395,7 @@ func TestFirstSteps(t *testing.T) {
 		t.Errorf("P7: %s", a.text())
 	}
 	b.expect(t, "products/new", rule{"taken", []string{"Name", "路灯", "NodeType", "0"}, "already"})
-	if a := b.get("audit?action=UpdateProductOTASecurity"); !a.says("user admin-acme") {
+	if a := b.get("audit?action=UpdateProductOTASecurity"); !a.says("admin-acme user") {
 		t.Error(a.text())
 	}
 }

@@ -50,11 +50,18 @@ func (v *visit) group(f *form) error {
 	if err != nil {
 		return err
 	}
+	names := map[string]string{}
+	for i := range products {
+		names[products[i].Key] = products[i].Name
+	}
+	if len(g.Devices) > 0 && f.text("Product") == "" {
+		f.Values.Set("Product", g.Devices[0].ProductKey)
+	}
 	at := v.paged()
 	first := min((at.Number-1)*at.Size, len(g.Devices))
 	return v.pageTitled("group", g.Name, map[string]any{
 		"Group": g.Group, "Online": g.Online, "Devices": g.Devices[first:min(first+at.Size, len(g.Devices))], "Pager": v.pager(at, len(g.Devices)),
-		"Products": productOptions(products), "Form": f,
+		"Products": productOptions(products), "Names": names, "Form": f,
 	})
 }
 

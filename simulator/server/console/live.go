@@ -94,12 +94,8 @@ type curve struct {
 	Names                       []string // of the three and of time, in the user's language
 }
 
-// progress is the batch's progress over time, for its chart.
-func (v *visit) progress() error {
-	j, err := v.batch()
-	if err != nil {
-		return err
-	}
+// curveOf is how a batch has come to where it is.
+func (v *visit) curveOf(j *simulator.Job) (*curve, error) {
 	until := simulator.At(v.Now())
 	if j.Ended != 0 {
 		until = j.Ended
@@ -107,21 +103,54 @@ func (v *visit) progress() error {
 	span := max(int64(until-j.Created)/maxPoints, 1000)
 	ended, err := v.Store.EndedTasks(v.r.Context(), j.ID, span)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c := curve{Total: j.Counts.Total(), Zone: v.zone.String()}
-	for _, s := range []simulator.TaskStatus{simulator.Succeeded, simulator.Failed, simulator.Canceled} {
-		c.Names = append(c.Names, v.t("task."+string(s)))
-	}
-	c.Names = append(c.Names, v.t("time"))
+	c := &curve{Total: j.Counts.Total(), Zone: v.zone.String()}
 	// It begins with nothing ended, a second early: a batch may be over in its first.
 	c.add(j.Created/1000-1, store.Ended{})
 	for _, e := range ended {
 		c.add(max(e.At, j.Created)/1000, e)
 	}
 	c.add(until/1000, store.Ended{})
+	return c, nil
+}
+
+// progress is the batch's progress over time, for its chart.
+func (v *visit) progress() error {
+	j, err := v.batch()
+	if err != nil {
+		return err
+	}
+	c, err := v.curveOf(&j)
+	if err != nil {
+		return err
+	}
+	for _, s := range []simulator.TaskStatus{simulator.Succeeded, simulator.Failed, simulator.Canceled} {
+		c.Names = append(c.Names, v.t("task."+string(s)))
+	}
+	c.Names = append(c.Names, v.t("time"))
 	v.w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(v.w).Encode(c)
+}
+
+// progressTable is the same for who has no chart.
+func (v *visit) progressTable() error {
+	j, err := v.batch()
+	if err != nil {
+		return err
+	}
+	c, err := v.curveOf(&j)
+	if err != nil {
+		return err
+	}
+	v.download("progress-" + j.ID + ".csv")
+	out := csv.NewWriter(v.w)
+	defer out.Flush()
+	_ = out.Write([]string{"time", "succeeded", "failed", "canceled", "total"})
+	for i, at := range c.Seconds {
+		_ = out.Write([]string{iso(simulator.Stamp(at * 1000)), strconv.Itoa(c.Succeeded[i]), strconv.Itoa(c.Failed[i]), strconv.Itoa(c.Canceled[i]), strconv.Itoa(c.Total)})
+	}
+	return nil
 }
 
 func (c *curve) add(at simulator.Stamp, e store.Ended) {

@@ -40,7 +40,7 @@ func (v *visit) packagesPage() error {
 		rows[i] = packageRow{list[i], names[list[i].Product]}
 	}
 	return v.page("packages", "ota.title", map[string]any{
-		"Rows": rows, "Pager": v.pager(at, total), "Product": f.Product, "Products": products, "Version": f.Version, "Tab": "packages",
+		"Rows": rows, "Pager": v.pager(at, total), "Product": f.Product, "Products": products, "Version": f.Version, "Tab": "packages", "Some": total > 0 || f.Version != "",
 	})
 }
 

@@ -23,6 +23,7 @@ type view struct {
 	Zone             string
 	Here             string         // to come back to
 	News             int64          // when the page was made
+	Live             bool           // it follows the news; the page of a batch has its own
 	D                map[string]any // the page's own
 
 	v *visit
@@ -41,7 +42,7 @@ func (v *visit) page(name, title string, data map[string]any) error {
 func (v *visit) pageTitled(name, title string, data map[string]any) error {
 	p := &view{
 		Title: title, Page: name, Nav: navOf(v.r.URL.Path), User: v.user, Role: v.role.String(), Theme: themeOf(v.r),
-		Operator: v.role >= Operator, Admin: v.role >= Admin, Zone: v.zoneName(), D: data, v: v, News: v.made,
+		Operator: v.role >= Operator, Admin: v.role >= Admin, Zone: v.zoneName(), D: data, v: v, News: v.made, Live: slices.Contains(livePages(), name),
 		Flash: v.sessions.PopString(v.r.Context(), keyFlash),
 	}
 	if v.r.Method == http.MethodGet {
@@ -63,6 +64,11 @@ func (v *visit) pageTitled(name, title string, data map[string]any) error {
 	}
 	_, _ = v.w.Write(b) // who has gone reads nothing
 	return nil
+}
+
+// livePages have parts that are kept live by any news.
+func livePages() []string {
+	return []string{"overview", "packages", "package", "devices", "device", "batches", "group"}
 }
 
 // navOf is the part of the console that a path belongs to.

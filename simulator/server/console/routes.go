@@ -73,6 +73,7 @@ func routeTable() []route {
 		{"GET batches/{batch}", Viewer, (*visit).batchPage},
 		{"GET batches/{batch}/tasks.csv", Viewer, (*visit).exportTasks},
 		{"GET batches/{batch}/progress.json", Viewer, (*visit).progress},
+		{"GET batches/{batch}/progress.csv", Viewer, (*visit).progressTable},
 		{"GET batches/{batch}/events", Viewer, (*visit).events},
 		{"POST batches/{batch}/rate", Operator, (*visit).changeRate},
 		{"GET batches/{batch}/cancel", Operator, (*visit).cancelPage},

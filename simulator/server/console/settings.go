@@ -13,24 +13,6 @@ import (
 	"github.com/leapslot/ota/simulator/server/store"
 )
 
-func (v *visit) auditPage() error {
-	q := v.r.URL.Query()
-	f := store.AuditFilter{Account: v.account, Key: q.Get("key"), Action: q.Get("action")}
-	for name, to := range map[string]*simulator.Stamp{"from": &f.From, "until": &f.Until} {
-		if at, err := time.ParseInLocation(formTime, q.Get(name), v.zone); err == nil {
-			*to = simulator.At(at)
-		}
-	}
-	at := v.paged()
-	list, total, err := v.Store.Audit(v.r.Context(), f, at)
-	if err != nil {
-		return err
-	}
-	return v.page("audit", "nav.audit", map[string]any{
-		"Rows": list, "Pager": v.pager(at, total), "Key": f.Key, "Action": f.Action, "From": q.Get("from"), "Until": q.Get("until"),
-	})
-}
-
 // named has the store write down who keeps users and access keys.
 func (v *visit) named() context.Context {
 	return store.InName(v.r.Context(), "user "+v.user, from(v.r))

@@ -16,31 +16,62 @@
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   }
 
-  // Parts that are kept live: replaced when the server says that there is news.
+  // Parts that are kept live: replaced when the server says that there is news, but not more
+  // often than each second or two, not while nobody looks, and never under the keyboard.
+  let busy = false;
   async function refresh() {
+    if (document.hidden || busy) return later(1500);
+    busy = true;
     try {
       const doc = await fetched(location.href);
       for (const old of $$("[data-live]")) {
         const fresh = doc.getElementById(old.id);
-        if (fresh && !old.contains(document.activeElement)) old.replaceWith(fresh);
+        if (!fresh || old.contains(document.activeElement) || old.isEqualNode(fresh)) continue;
+        const at = $$(".scroll", old).map((s) => s.scrollLeft);
+        old.replaceWith(fresh);
+        $$(".scroll", fresh).forEach((s, i) => { s.scrollLeft = at[i] ?? 0; });
       }
       begin();
     } catch { /* the next news tries again */ }
+    busy = false;
   }
   let source, wait;
+  function later(ms) {
+    clearTimeout(wait);
+    wait = setTimeout(refresh, ms);
+  }
   function live() {
     const at = document.querySelector("[data-events]");
     if (!at || source) return;
     source = new EventSource(at.dataset.events);
+    let last = 0;
     source.addEventListener("news", () => {
-      clearTimeout(wait);
-      wait = setTimeout(refresh, 300);
+      later(Math.max(300, last + 2000 - Date.now()));
+      last = Date.now();
     });
     addEventListener("pagehide", () => source.close());
   }
 
   // Charts take their colours from the sheet. A canvas knows no light-dark(): a probe does.
   const plots = new WeakMap();
+  // Times of a chart are those of the page: its zone, 24 hours, and of each tick no more than
+  // it needs to be told from the next.
+  function clock(zone) {
+    const form = (options) => new Intl.DateTimeFormat("sv-SE", { timeZone: zone, hourCycle: "h23", ...options });
+    const day = { year: "numeric", month: "2-digit", day: "2-digit" };
+    const time = { hour: "2-digit", minute: "2-digit" };
+    const full = form({ ...day, ...time, second: "2-digit" });
+    const [date, minute, second] = [form(day), form(time), form({ ...time, second: "2-digit" })];
+    const say = (f, at) => f.format(new Date(at * 1e3));
+    return {
+      full: (_, at) => (at == null ? "–" : say(full, at)),
+      ticks: (_, all, __, ___, step) => all.map((at, i) => {
+        if (step >= 86400) return say(date, at);
+        const text = say(step < 60 ? second : minute, at);
+        return i === 0 || say(date, at) !== say(date, all[i - 1]) ? text + "\n" + say(date, at) : text;
+      }),
+    };
+  }
   function plot(box, c) {
     const probe = document.createElement("i");
     box.append(probe);
@@ -48,17 +79,34 @@
     const lines = { stroke: color("--line"), width: 1 };
     const axis = { stroke: color("--quiet"), grid: lines, ticks: lines };
     const line = (label, name) => ({ label, stroke: color(name), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) });
-    const series = [{ label: c.Names[3] }, line(c.Names[0], "--s-succeeded"), line(c.Names[1], "--s-failed"), line(c.Names[2], "--s-canceled")];
+    const times = clock(c.Zone);
+    const series = [{ label: c.Names[3], value: times.full }, line(c.Names[0], "--s-succeeded"), line(c.Names[1], "--s-failed"), line(c.Names[2], "--s-canceled")];
     box.replaceChildren();
     const size = () => ({ width: box.clientWidth, height: 220 });
     const made = new uPlot({
-      ...size(), series, axes: [axis, { ...axis, size: 60 }],
+      ...size(), series, axes: [{ ...axis, values: times.ticks, space: 90 }, { ...axis, size: 60 }],
       scales: { x: { range: (_, from, to) => [from, Math.max(to, from + 60)] }, y: { range: [0, Math.max(c.Total, 1)] } },
       tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), c.Zone),
     }, [c.seconds, c.Succeeded, c.Failed, c.Canceled], box);
     const watch = new ResizeObserver(() => made.setSize(size()));
     watch.observe(box);
     return () => { watch.disconnect(); made.destroy(); };
+  }
+  // The same in a table, thinned out to what can be read.
+  function table(box, c) {
+    if (!box) return;
+    const times = clock(c.Zone);
+    const row = (kind, cells) => {
+      const tr = document.createElement("tr");
+      for (const text of cells) tr.append(Object.assign(document.createElement(kind), { textContent: text }));
+      return tr;
+    };
+    const each = Math.max(1, Math.ceil(c.seconds.length / 20));
+    const rows = c.seconds.map((at, i) => [times.full(null, at), c.Succeeded[i], c.Failed[i], c.Canceled[i]])
+      .filter((_, i) => i % each === 0 || i === c.seconds.length - 1);
+    const out = document.createElement("table");
+    out.append(row("th", [c.Names[3], ...c.Names.slice(0, 3)]), ...rows.map((r) => row("td", r)));
+    box.replaceChildren(out);
   }
   async function charts() {
     if (!window.uPlot) return;
@@ -67,6 +115,7 @@
         const c = await (await fetch(box.dataset.chart)).json();
         plots.get(box)?.();
         plots.set(box, plot(box, c));
+        table(box.parentElement.querySelector("[data-table]"), c);
       } catch { /* the figures beside it are there */ }
     }
   }
@@ -123,8 +172,11 @@
     once("[data-copy]", "ready", (el) => {
       el.hidden = false;
       el.addEventListener("click", async () => {
-        await navigator.clipboard.writeText(document.getElementById(el.dataset.copy).textContent.trim());
-        el.textContent = el.dataset.done;
+        const what = el.dataset.copy ? document.getElementById(el.dataset.copy) : el.previousElementSibling;
+        await navigator.clipboard.writeText(what.textContent.trim());
+        const before = [...el.childNodes];
+        el.replaceChildren(el.dataset.done);
+        setTimeout(() => el.replaceChildren(...before), 2000);
       });
     });
     once("form[data-upload]", "ready", upload);

@@ -36,7 +36,7 @@ func (v *visit) auditRows(list []simulator.AuditEntry) []auditRow {
 		if name, ok := strings.CutPrefix(e.Key, "user "); ok {
 			rows[i].Who, rows[i].WhoKind = name, v.t("audit.user")
 		} else if e.Key == "local" {
-			rows[i].WhoKind = v.t("audit.local")
+			rows[i].WhoKind, rows[i].From = v.t("audit.local"), ""
 		} else if e.Key == simulator.AuditCloud {
 			rows[i].Who, rows[i].WhoKind = v.t("audit.cloud"), v.t("audit.itself")
 		}

@@ -71,6 +71,8 @@ CREATE TABLE users (
 	name TEXT PRIMARY KEY, account TEXT NOT NULL, role TEXT NOT NULL, hash TEXT NOT NULL, created INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX tasks_failed ON tasks (job, step, reason) WHERE status = 'FAILED';
+`, `
+CREATE INDEX tasks_ended ON tasks (job, status, modified) WHERE status IN ('SUCCEEDED', 'FAILED', 'CANCELED');
 `}
 }
 

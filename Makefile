@@ -9,7 +9,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.buildTime=$(SOURCES_TIME)
 BUILD   := CGO_ENABLED=0 $(GO) build -trimpath
 PROGRAMS := otad otasim otapack
 
-.PHONY: help assets test-ui demo demo-fleet test build cross dist debs dist-test man conformance bench bench-delta soak check fuzz clean lab lab-full
+.PHONY: help assets test-ui demo demo-fleet test build cross dist debs dist-test man conformance bench bench-fleet bench-console bench-delta soak check fuzz clean lab lab-full
 help:
 	@echo 'make demo    a cloud and two devices, updated and made to fail, end to end'
 	@echo 'make demo-fleet  a cloud and 2,000 devices, most of which do what they are told (FLEET=2000)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make man     manual pages and shell completion, in dist/'
 	@echo 'make bench   measures beside the peers and writes docs/benchmarks.md'
 	@echo 'make bench-fleet  what devices of a fleet cost, and what a cloud does with thousands of them: docs/benchmarks-fleet.md'
+	@echo 'make bench-console  measures the pages of a large console and writes docs/benchmarks-console.md'
 	@echo 'make bench-delta  measures patches beside the peers and writes docs/benchmarks-delta.md'
 	@echo 'make soak    ten minutes of kill -9 and lost connections, and whether all is explained (SOAK=-duration=1m)'
 	@echo 'make check   formatting and vet'
@@ -117,6 +118,12 @@ test-ui: build
 	@npm --prefix testui ci --ignore-scripts --no-audit --no-fund --prefer-offline --loglevel=error || \
 		{ echo 'make test-ui: npm cannot get playwright-core and axe-core (testui/package.json): is there a network, or a registry in ~/.npmrc?' >&2; exit 1; }
 	@node testui/play.js $(UI)
+
+# How long the console's pages take with 100,000 devices, on a machine that does nothing else.
+bench-console:
+	@scripts/need.sh go:golang
+	@CONSOLE_PAGES='$(CURDIR)/docs/benchmarks-console.md' $(GO) test -count=1 -run TestLargeBatchPages ./simulator/server/console
+	@sed -n '/^|/p' docs/benchmarks-console.md
 
 # What is in the packages, and how closed the units are.
 dist-test:

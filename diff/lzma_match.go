@@ -36,10 +36,14 @@ type lzTrees struct {
 	sons  []int32 // of each position: smaller, larger; plus one
 	found []lzMatch
 	depth int
+	nice  int
+	// runEnd is where the run of equal bytes ends that the last position is in.
+	runEnd int
 }
 
 func (t *lzTrees) reset(p []byte) {
 	t.p = p
+	t.runEnd = 0
 	clear(t.hash4[:])
 	clear(t.hash3[:])
 	clear(t.hash2[:])
@@ -57,6 +61,9 @@ func (t *lzTrees) at(pos int) []lzMatch {
 	if len(s) < 4 {
 		return t.found
 	}
+	if t.inRun(pos) {
+		return append(t.found, lzMatch{uint32(min(t.runEnd-pos, lzMaxMatch)), 0})
+	}
 	v := binary.LittleEndian.Uint32(s)
 	h2, h3, h4 := v&0xffff, v<<8*0x9e3779b1>>(32-lzHashBits), v*0x9e3779b1>>(32-lzHashBits)
 	best := 1
@@ -72,6 +79,19 @@ func (t *lzTrees) at(pos int) []lzMatch {
 	t.hash2[h2], t.hash3[h3], t.hash4[h4] = int32(pos+1), int32(pos+1), int32(pos+1)
 	t.descend(pos, first, best)
 	return t.found
+}
+
+// inRun says whether pos is inside of a run of equal bytes that goes on for as long
+// as is looked for: then the byte before is as good a place as any, and no tree
+// needs to know this one.
+func (t *lzTrees) inRun(pos int) bool {
+	if pos >= t.runEnd {
+		b := t.p[pos]
+		for t.runEnd = pos + 1; t.runEnd < len(t.p) && t.p[t.runEnd] == b; t.runEnd++ {
+		}
+		return false
+	}
+	return t.runEnd-pos >= t.nice
 }
 
 // descend searches the tree and makes pos its root.

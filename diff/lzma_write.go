@@ -93,7 +93,7 @@ type lzma struct {
 
 // encode packs p.
 func (z *lzma) encode(p []byte, props lzProps, effort lzEffort) []byte {
-	z.trees.depth, z.plan.nice = effort.depth, effort.nice
+	z.trees.depth, z.trees.nice, z.plan.nice = effort.depth, effort.nice, effort.nice
 	z.m.reset(props)
 	z.r.reset()
 	z.trees.reset(p)

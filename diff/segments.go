@@ -6,10 +6,10 @@ import (
 )
 
 // segmentSize is how much of the new image one goroutine covers at a time. It
-// is fixed, so that the patch does not depend on the number of processors. With
-// 8 MiB the patch of one kernel was 11 % larger than with one piece, for a
-// reason that is not known yet: so only images above this size are shared out.
-const segmentSize = 64 << 20
+// is fixed, so that the patch does not depend on the number of processors.
+// Smaller ones cost next to nothing: patches of 68 MB of modules were 0.03 %
+// larger with 8 and with 16 MiB than with 64, and those of a kernel smaller.
+const segmentSize = 16 << 20
 
 // covers cuts new into covers, segments of a size in goroutines, and joins them.
 func covers(ctx context.Context, m matcher, t tuning, old, new []byte, segment, workers int, tick func(done int)) ([]cover, error) {
@@ -27,7 +27,11 @@ func covers(ctx context.Context, m matcher, t tuning, old, new []byte, segment, 
 				from := i * segment
 				to := min(len(new), from+segment)
 				last := from
-				a := aligner{tuning: t, seeds: m, old: old, new: new[:to], scan: from, newEnd: from}
+				// It begins as if the image had not moved. What does not belong
+				// together (the shift of one place and the bytes of another)
+				// made a patch of an image with long runs of zeros ten times as large.
+				at := min(from, len(old))
+				a := aligner{tuning: t, seeds: m, old: old, new: new[:to], scan: from, newEnd: from, oldEnd: at, shift: at - from}
 				step := func(at int) bool {
 					mu.Lock()
 					done += at - last

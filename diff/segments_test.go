@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"testing"
@@ -33,5 +34,30 @@ func TestSegmentsCostNothing(t *testing.T) {
 	t.Logf("%d bytes in one piece, %d in eight", whole, eight)
 	if float64(eight) > 1.001*float64(whole) {
 		t.Errorf("%d bytes in one piece, %d in eight", whole, eight)
+	}
+}
+
+// TestSegmentsOfZeros is an image that is mostly a long run of zeros, between two
+// pieces that are dense: no segment may take them for part of its zeros.
+func TestSegmentsOfZeros(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	noise := make([]byte, 200_000)
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	old := bytes.Join([][]byte{noise, make([]byte, 8<<20), noise}, nil)
+	new := bytes.Join([][]byte{noise, noise[:1000], make([]byte, 8<<20), noise}, nil)
+	for _, segment := range []int{len(new), 1 << 20} {
+		cs, err := covers(context.Background(), newSeeds(old, func() bool { return false }), classic, old, new, segment, 2, func(int) {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts, err := packClassic(context.Background(), old, new, cs, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := sizeOf(parts); n > 5000 {
+			t.Errorf("segments of %d bytes: a patch of %d", segment, n)
+		}
 	}
 }

@@ -171,7 +171,7 @@ func tagRows(f *form) []simulator.Tag {
 // inputs of the batch's form, as the model calls them.
 func batchInputs() []string {
 	return []string{
-		"Package", "Target", "Sources", "Devices", "TimeoutMinutes", "RetryMinutes", "RetryCount", "MaximumPerMinute", "Overwrite", "Tags", "Desc",
+		"Package", "Target", "Sources", "Devices", "TimeoutMinutes", "RetryMinutes=Retry", "RetryCount", "MaximumPerMinute", "Overwrite", "Tags", "Desc",
 		"Start", "Finish", "Gray", "Group", "Mode", "StopPercent", "StopLeast", "Base", "Factor", "Notified", "DownloadProtocol",
 	}
 }

@@ -92,17 +92,24 @@ func (f *form) wrong(name, text string) {
 func (f *form) ok() bool { return len(f.Errs) == 0 && f.Top == "" }
 
 // refused puts the model's refusal beside the input that it is about: one of inputs, and
-// else on top of the form. Any other error is given back.
+// else on top of the form. An input that is not called as the model's field is given as
+// Field=Input. Any other error is given back.
 func (f *form) refused(err error, inputs ...string) error {
 	var no *simulator.Error
 	if !errors.As(err, &no) {
 		return err
 	}
-	if slices.Contains(inputs, no.Field) {
-		f.wrong(no.Field, f.v.refusal(err))
-	} else {
-		f.Top = f.v.refusal(err)
+	for _, in := range inputs {
+		field, input, other := strings.Cut(in, "=")
+		if !other {
+			input = field
+		}
+		if field == no.Field {
+			f.wrong(input, f.v.refusal(err))
+			return nil
+		}
 	}
+	f.Top = f.v.refusal(err)
 	return nil
 }
 

@@ -88,7 +88,7 @@ func (v *visit) changeGroup() error {
 		v.say("group.changed", "done", done.Done, "valid", done.Valid, "given", len(devices))
 		return v.to(link("groups", id))
 	}
-	if err := f.refused(err, "Devices"); err != nil {
+	if err := f.refused(err, "Devices=Names", "Product"); err != nil {
 		return err
 	}
 	v.status = 422

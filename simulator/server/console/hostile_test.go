@@ -265,12 +265,12 @@ func TestFirstAdmin(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.to)
 	}
 	for _, tc := range []rule{
-		{"a wrong key", []string{"Key", "id:guess", "User", "root", "Password", password}, "This is no administrator's access key"},
-		{"no key", []string{"Key", "id", "User", "root", "Password", password}, "This is no administrator's access key"},
-		{"a short password", []string{"Key", "id:secret", "User", "root", "Password", "short"}, "A password has 10 to 256 characters."},
-		{"a bad name", []string{"Key", "id:secret", "User", "r o", "Password", password}, "A user's name has 1 to 64"},
+		{"a wrong key", "Key", []string{"Key", "id:guess", "User", "root", "Password", password}, "This is no administrator's access key"},
+		{"no key", "Key", []string{"Key", "id", "User", "root", "Password", password}, "This is no administrator's access key"},
+		{"a short password", "Password", []string{"Key", "id:secret", "User", "root", "Password", "short"}, "A password has 10 to 256 characters."},
+		{"a bad name", "User", []string{"Key", "id:secret", "User", "r o", "Password", password}, "A user's name has 1 to 64"},
 	} {
-		b.expect(t, "first", tc)
+		b.post("first", tc.pairs...).wrongAt(t, tc.at, tc.want)
 	}
 	if to := b.must(b.post("first", "Key", "id:secret", "User", "root", "Password", password)); to != "/console/" {
 		t.Errorf("sent to %s", to)
@@ -279,7 +279,7 @@ func TestFirstAdmin(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.text())
 	}
 	late := w.browser()
-	late.expect(t, "first", rule{"late", []string{"Key", "id:secret", "User", "late", "Password", password}, "Somebody has made the first user in the meantime"})
+	late.post("first", "Key", "id:secret", "User", "late", "Password", password).wrongAt(t, "", "Somebody has made the first user in the meantime")
 	if a := late.get("first"); a.to != "/console/sign-in" {
 		t.Errorf("%d %s", a.status, a.to)
 	}
@@ -294,18 +294,18 @@ func TestSettings(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.text())
 	}
 	for _, tc := range []rule{
-		{"taken", []string{"ID", "ci", "Role", "admin"}, "There is an access key with this id already."},
-		{"the server's own", []string{"ID", "id", "Role", "admin"}, "There is an access key with this id already."},
-		{"a bad id", []string{"ID", "c i", "Role", "admin"}, "An id has 1 to 64"},
-		{"no role", []string{"ID", "x", "Role", "king"}, "Choose one of the roles."},
+		{"taken", "ID", []string{"ID", "ci", "Role", "admin"}, "There is an access key with this id already."},
+		{"the server's own", "ID", []string{"ID", "id", "Role", "admin"}, "There is an access key with this id already."},
+		{"a bad id", "ID", []string{"ID", "c i", "Role", "admin"}, "An id has 1 to 64"},
+		{"no role", "Role", []string{"ID", "x", "Role", "king"}, "Choose one of the roles."},
 	} {
 		b.expect(t, "settings/keys", tc)
 	}
 	for _, tc := range []rule{
-		{"a short password", []string{"User", "bob", "Role", "viewer", "Password", "short"}, "A password has 10 to 256"},
-		{"no role", []string{"User", "bob", "Role", "king", "Password", password}, "alert"},
-		{"good", []string{"User", "bob", "Role", "viewer", "Password", password}, ""},
-		{"taken", []string{"User", "bob", "Role", "viewer", "Password", password}, "There is a user with this name already."},
+		{"a short password", "Password", []string{"User", "bob", "Role", "viewer", "Password", "short"}, "A password has 10 to 256"},
+		{"no role", "Role", []string{"User", "bob", "Role", "king", "Password", password}, "alert"},
+		{"good", "", []string{"User", "bob", "Role", "viewer", "Password", password}, ""},
+		{"taken", "User", []string{"User", "bob", "Role", "viewer", "Password", password}, "There is a user with this name already."},
 	} {
 		if tc.want == "alert" {
 			if a := b.post("settings/users", tc.pairs...); a.status != http.StatusUnprocessableEntity {

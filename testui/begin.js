@@ -110,7 +110,7 @@ export async function more(s, w, list) {
   await online(s, list, "1.0.0");
 }
 
-// online waits until the list shows devices online, with their version.
+// online waits until the list, which is live, shows devices online with their version.
 export async function online(s, list, version) {
-  for (const name of list) await s.until(s.row(name).filter({ hasText: s.t("device.ONLINE") }).filter({ hasText: version }), `${name} online with ${version}`);
+  for (const name of list) await s.live(s.row(name).filter({ hasText: s.t("device.ONLINE") }).filter({ hasText: version }), `${name} online with ${version}`);
 }

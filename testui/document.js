@@ -177,12 +177,22 @@ export async function scheduledBatch(s, id) {
   const job = await batch(s, id, async () => {
     await s.choose("Selection", "STATIC");
     await s.choose("Target", "SPECIFIC");
-    await s.input("Devices").fill(devices.join("\n"));
+    await s.input("Find").fill("mast");
+    await s.button("pick.find").click();
+    await s.button("pick.all", { n: devices.length }).click();
+    await s.page.locator("#in-Devices", { hasText: devices.at(-1) }).waitFor();
+    await s.is("devices picked from the list", (await s.input("Devices").inputValue()).trim().split("\n").sort(), devices);
     await s.choose("When", "later");
     await s.input("Start").fill(at);
+    await s.choose("Rate", "growing");
+    await s.input("Base").fill("10");
+    await s.input("Factor").fill("2");
+    await s.input("Notified").fill("5");
   }, "batch-form-scheduled");
   await state(s, "job.PLANNED");
-  const planned = await s.cloudSays("QueryOTAJob", { JobId: job }, { JobStatus: "PLANNED", TargetSelection: "SPECIFIC" });
+  const planned = await s.cloudSays("QueryOTAJob", { JobId: job }, {
+    JobStatus: "PLANNED", TargetSelection: "SPECIFIC", BaseRatePerMinute: 10, IncrementFactor: "2", NumberOfNotifiedDevices: 5,
+  });
   await s.is("the start", Date.parse(planned.UtcScheduleTime), Math.floor(begin / 60_000) * 60_000);
   await s.contains(...devices);
   await s.see("batch-scheduled");

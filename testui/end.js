@@ -19,6 +19,27 @@ export async function lists(s, w) {
   await s.see("overview");
 }
 
+// The timeline has each message with what was in it, and no secret.
+export async function timeline(s, w) {
+  await s.go(`devices/${w.product}/mast-3`);
+  await s.link("timeline.title").click();
+  await s.title("timeline.title");
+  for (const kind of ["connect", "inform", "notice", "progress", "task"]) await s.is(`a line of the kind ${kind}`, (await s.page.getByRole("cell", { name: s.t(`kind.${kind}`) }).count()) > 0, true);
+  await s.see("timeline");
+  await s.page.locator("#kind").selectOption("notice");
+  await s.page.waitForURL(/kind=notice/);
+  const notice = s.page.locator("details").first();
+  await notice.locator("summary").click();
+  const payload = JSON.parse(await notice.locator("pre").innerText());
+  await s.is("the version of the notice", payload.data.version, "3.0.0");
+  const text = await s.page.locator("main").innerText();
+  await s.is("the device's secret in its timeline", text.includes(w.secrets["mast-3"]), false);
+  await s.see("timeline-notice");
+  await s.page.locator("#kind").selectOption("progress");
+  await s.page.waitForURL(/kind=progress/);
+  await s.contains("-3");
+}
+
 export async function statistics(s) {
   await s.menu("nav.ota");
   await s.link("versions.title").click();
@@ -42,7 +63,7 @@ export async function groups(s) {
 export async function audit(s) {
   await s.menu("nav.audit");
   await s.title("nav.audit");
-  await s.page.getByRole("cell", { name: "CreateOTAStaticUpgradeJob", exact: true }).first().waitFor();
+  await s.page.getByRole("cell", { name: "CreateOTAStaticUpgradeJob" }).first().waitFor();
   await s.see("audit");
   await s.go("audit?action=nothing-of-this-name");
   await s.see("audit-none");

@@ -96,7 +96,8 @@ export async function group(s, w) {
   await s.contains("poles_north");
 }
 
-// A list of devices in a file: once with wrong rows, once right.
+// A list of devices in a file, once with wrong rows, once right. They get the package over MQTT
+// when somebody has confirmed it.
 export async function file(s, w) {
   const job = await batch(s, w.pole, async () => {
     await s.choose("Target", "SPECIFIC");
@@ -106,9 +107,15 @@ export async function file(s, w) {
     await s.contains(s.t("list.row", { row: 3, text: "" }).trim());
     await s.see("batch-form-wrong-list");
     await s.input("List").setInputFiles(list(poles(6, known)));
+    await s.choose("DownloadProtocol", "MQTT");
+    await s.choose("NeedConfirm", "1");
   });
+  await s.tasks(job, { CONFIRM: known - 6, QUEUED: 0 });
+  await s.see("batch-to-confirm");
+  await s.button("confirm.do").click();
+  await s.flash("confirm.done", { n: known - 6 });
   await ends(s, job);
-  await s.cloudSays("QueryOTAJob", { JobId: job }, { TargetSelection: "SPECIFIC" });
+  await s.cloudSays("QueryOTAJob", { JobId: job }, { TargetSelection: "SPECIFIC", DownloadProtocol: "MQTT", NeedConfirm: true });
   await s.tasks(job, { SUCCEEDED: known - 6, FAILED: 0 });
 }
 
@@ -148,8 +155,8 @@ export async function retry(s, w) {
   await s.is("what failed and succeeded in all", still + (await s.cloud.count(w.grey, "SUCCEEDED")), failed + succeeded);
 }
 
-// A clone begins as the batch was made. It is pushed slowly, then quicker.
-export async function cloneAndRate(s, w) {
+// A clone begins as the batch was made. It is pushed slowly, rests, and goes on quicker.
+export async function cloneAndRest(s, w) {
   await s.go(`batches/${w.grey}`);
   await s.link("clone").click();
   await s.title("batch.new");
@@ -166,24 +173,62 @@ export async function cloneAndRate(s, w) {
   await s.live(s.page.locator("#live-states").getByText(s.t("job.IN_PROGRESS"), { exact: true }), "the progress");
   await s.is("devices that wait for the rate", (await s.cloud.count(job, "QUEUED")) > 10, true);
   await s.see("batch-slow");
-  await s.page.getByText(s.t("batch.rate.change"), { exact: true }).click();
-  await s.page.locator("#rate").fill("5");
-  await s.page.locator("#rate").press("Enter");
-  await s.cloudSays("QueryOTAJob", { JobId: job }, { MaximumPerMinute: 10 });
-  await s.go(`batches/${job}`);
-  await s.page.getByText(s.t("batch.rate.change"), { exact: true }).click();
-  await s.page.locator("#rate").fill("1000");
-  await s.page.locator("#rate").press("Enter");
-  await s.flash("saved");
-  await s.cloudSays("QueryOTAJob", { JobId: job }, { MaximumPerMinute: 1000 });
+  await pauseAndResume(s, job);
   await ends(s, job);
   await s.is("devices that wait", await s.cloud.count(job, "QUEUED"), 0);
 }
 
-// Cancelled with every unfinished task (P54), and a strategy with its tasks (P55).
+// rate changes how many devices a minute get the notice.
+async function rate(s, job, n) {
+  await s.go(`batches/${job}`);
+  await s.page.getByText(s.t("batch.rate.change"), { exact: true }).click();
+  await s.page.locator("#rate").fill(String(n));
+  await s.page.locator("#rate").press("Enter");
+}
+
+// While a batch rests nothing is pushed, however high the rate is.
+async function pauseAndResume(s, job) {
+  await rate(s, job, 5);
+  await s.page.locator("[role=alert], [aria-invalid=true]").first().waitFor();
+  await s.cloudSays("QueryOTAJob", { JobId: job }, { MaximumPerMinute: 10 });
+  await s.go(`batches/${job}`);
+  await s.link("pause").click();
+  await s.title("pause.title");
+  await s.see("pause");
+  await s.button("pause.do").click();
+  await s.flash("pause.done");
+  await s.contains(s.t("job.paused"), s.t("pause.user"));
+  const waiting = await s.cloud.count(job, "QUEUED");
+  await rate(s, job, 1000);
+  await s.flash("saved");
+  await s.cloudSays("QueryOTAJob", { JobId: job }, { MaximumPerMinute: 1000 });
+  await s.go(`batches/${job}?status=QUEUED`);
+  await s.contains(s.t("job.paused"));
+  await s.see("batch-paused");
+  await s.is("devices that wait while the batch rests", await s.cloud.count(job, "QUEUED"), waiting);
+  await s.go(`batches/${job}`);
+  await s.link("resume").click();
+  await s.title("resume.title");
+  await s.see("resume");
+  await s.button("resume.do").click();
+  await s.flash("resume.done");
+}
+
+// A batch of the devices that never succeed pauses by itself. It is cancelled with every
+// unfinished task (P54), and so is a strategy (P55).
 export async function cancelAll(s, w) {
-  const job = await batch(s, w.pole, () => s.input("MaximumPerMinute").fill("10"));
-  await s.live(s.page.locator("#live-states").getByText(s.t("job.IN_PROGRESS"), { exact: true }), "the progress");
+  const job = await batch(s, w.pole, async () => {
+    await s.input("MaximumPerMinute").fill("100");
+    await s.input("StopPercent").fill("100");
+    await s.button("batch.make").click();
+    await s.page.locator("#in-StopPercent[aria-invalid=true]").waitFor();
+    await s.input("StopPercent").fill("30");
+    await s.input("StopLeast").fill("5");
+  });
+  await s.live(s.page.locator("#live-states").getByText(s.t("job.paused"), { exact: true }), "the pause by itself");
+  await s.says(new RegExp(s.t("pause.failures", { failed: "NUMBER", ended: "NUMBER" }).replaceAll("NUMBER", "\\d+")));
+  await s.is("devices that wait when the batch has paused itself", (await s.cloud.count(job, "QUEUED")) > 0, true);
+  await s.see("batch-paused-itself");
   await s.link("cancel").click();
   await s.title("cancel.title");
   await s.choose("What", "all");

@@ -70,8 +70,9 @@ export class Screen {
 
   go(path) { return this.page.goto(this.cloud.url + "/console/" + path); }
   input(id) { return this.page.locator(`#in-${id}`); }
-  link(key, options = {}) { return this.page.getByRole("link", { name: this.t(key), exact: true, ...options }); }
-  button(key, options = {}) { return this.page.getByRole("button", { name: this.t(key), exact: true, ...options }); }
+  // link is the first of this name: what comes next is offered in more than one place.
+  link(key, places) { return this.page.getByRole("link", { name: this.t(key, places), exact: true }).first(); }
+  button(key, places) { return this.page.getByRole("button", { name: this.t(key, places), exact: true }); }
   // choose presses a radio button or a box by its field's name and value, which both languages share.
   choose(name, value) { return this.page.locator(`input[name="${name}"][value="${value}"]`).check(); }
   // menu follows a line of the navigation at the side.

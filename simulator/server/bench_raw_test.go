@@ -20,13 +20,14 @@ import (
 
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator"
+	"github.com/leapslot/ota/simulator/server/broker"
 	"github.com/leapslot/ota/simulator/server/store"
 )
 
 // BenchmarkEngineBesideRaw is the update of 20,000 devices through the engine and
 // SQLite, 1,000 devices at a time, and then the same rows, in the same batches, by a
 // bare loop over prepared statements: what the rules, the queue and the package
-// store cost on top of SQLite. The loop starts from a copy of the same file, with the
+// store cost on top of SQLite, with the history recorded beside them. The loop starts from a copy of the same file, with the
 // same tables, indexes and settings, and has no JSON to make; in the end both files
 // hold the same. A row is one conditional UPDATE.
 func BenchmarkEngineBesideRaw(b *testing.B) {
@@ -80,12 +81,13 @@ func (r *recorder) Commit(ctx context.Context, ch *simulator.Changes) error {
 	return r.Store.Commit(ctx, ch)
 }
 
-func runEngine(b *testing.B, st store.Store, send func([]simulator.Push, []simulator.Task), during func(*Engine)) {
+func runEngine(b *testing.B, st store.Store, send func([]simulator.Push, []simulator.Task), before, during func(*Engine)) {
 	opt := simulator.Options{Random: rand.Reader, MaxPushRate: simulator.Unlimited}
 	e, err := newEngine(b.Context(), st, opt, send, slog.New(slog.DiscardHandler), newMetrics())
 	if err != nil {
 		b.Fatal(err)
 	}
+	before(e)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx) }()
@@ -94,6 +96,21 @@ func runEngine(b *testing.B, st store.Store, send func([]simulator.Push, []simul
 	if err := <-ended; err != nil {
 		b.Fatal(err)
 	}
+}
+
+// keepHistory has what becomes of tasks recorded, and what scribe is told, as otasim
+// serve does unless it is told not to.
+func keepHistory(b *testing.B, e *Engine, s *store.SQLite) (r *scribe, stop func()) {
+	h, _, err := store.OpenHistory(b.Context(), filepath.Join(b.TempDir(), HistoryFile), store.HistoryLimits{Entries: DefaultHistory})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r = newScribe(h, s, e.clock, e.log, newMetrics())
+	e.changed = r.stored
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); r.run(ctx) }()
+	return r, func() { cancel(); <-done; h.Close() }
 }
 
 func openStore(b *testing.B, path string) *store.SQLite {
@@ -108,7 +125,7 @@ func openStore(b *testing.B, path string) *store.SQLite {
 // all of them.
 func prepareRollout(b *testing.B, path string, devices int) (product string) {
 	s := openStore(b, path)
-	runEngine(b, s, func([]simulator.Push, []simulator.Task) {}, func(e *Engine) {
+	runEngine(b, s, func([]simulator.Push, []simulator.Task) {}, func(*Engine) {}, func(e *Engine) {
 		do := func(cmd simulator.Command) any {
 			v, err := e.Do(b.Context(), cmd)
 			if err != nil {
@@ -152,9 +169,18 @@ func rollOut(b *testing.B, path, product string, devices int) ([]simulator.Chang
 			}
 		}
 	}
-	r := &recorder{Store: s}
+	r, said := &recorder{Store: s}, []byte(`{"id":"123","params":{"step":"35","desc":"","module":"default"}}`)
 	var took spent
-	runEngine(b, r, send, func(e *Engine) {
+	var past *scribe
+	stop := func() {}
+	defer func() { stop() }()
+	runEngine(b, r, send, func(e *Engine) { past, stop = keepHistory(b, e, s) }, func(e *Engine) {
+		happen := func(kind ota.TopicKind, d ota.Device, ev simulator.Event) {
+			if kind != 0 {
+				past.Passed(broker.Passed{Device: d, Kind: kind, QoS: 1, Payload: said})
+			}
+			_ = e.happen(ev)
+		}
 		runtime.GC()
 		began := spentNow()
 		var wg sync.WaitGroup
@@ -163,13 +189,13 @@ func rollOut(b *testing.B, path, product string, devices int) ([]simulator.Chang
 			wg.Go(func() {
 				for i := range next {
 					d := ota.Device{ProductKey: product, Name: fmt.Sprintf("d%d", i)}
-					_ = e.happen(simulator.Online{Device: d})
+					happen(0, d, simulator.Online{Device: d})
 					<-notices[i]
-					_ = e.happen(simulator.Informed{Device: d, Version: "1.0"})
+					happen(ota.TopicInform, d, simulator.Informed{Device: d, Version: "1.0"})
 					for _, step := range []ota.Step{0, 25, 50, 75, 100} {
-						_ = e.happen(simulator.Progressed{Device: d, Step: step})
+						happen(ota.TopicProgress, d, simulator.Progressed{Device: d, Step: step})
 					}
-					_ = e.happen(simulator.Informed{Device: d, Version: "2.0"})
+					happen(ota.TopicInform, d, simulator.Informed{Device: d, Version: "2.0"})
 				}
 			})
 		}

@@ -27,10 +27,10 @@ const (
 	DefaultHistory    = 1_000_000           // entries
 	DefaultHistoryAge = 30 * 24 * time.Hour // of an entry
 	MaxHistory        = 100_000_000         // entries
-	maxRecords        = 8192                // that wait to be written
+	maxRecords        = 4096                // that wait to be written
 	maxRecordedTasks  = 32_000              // tasks among them
 	recordRate        = 2500                // entries a second that are written for long
-	recordBurst       = 20_000              // and at once
+	recordBurst       = 5000                // and at once
 	recordEvery       = 200 * time.Millisecond
 	trimHistoryEvery  = time.Hour
 	maxTasksKnown     = 100_000 // whose device is remembered, for downloads
@@ -48,6 +48,7 @@ type scribe struct {
 	queue  chan record
 	tasks  atomic.Int64 // in the queue
 	lost   atomic.Int64 // since that was last written down
+	full   atomic.Int64 // until then nothing is taken, in nanoseconds since 1970: the rate is used up
 	missed prometheus.Counter
 
 	// Of run's goroutine.
@@ -82,12 +83,22 @@ func newScribe(h *store.History, lists store.Lists, clock *clock, log *slog.Logg
 }
 
 func (r *scribe) add(e record) {
+	if r.isFull() {
+		r.lost.Add(1)
+		return
+	}
 	e.at = simulator.At(r.clock.now())
 	select {
 	case r.queue <- e:
 	default:
 		r.lost.Add(1)
 	}
+}
+
+// isFull spares those who come too many the queue.
+func (r *scribe) isFull() bool {
+	until := r.full.Load()
+	return until != 0 && time.Now().UnixNano() < until
 }
 
 // Connected implements broker.Witness.
@@ -173,7 +184,7 @@ func (r *scribe) stored(tasks []simulator.Task) {
 	if n == 0 {
 		return
 	}
-	if r.tasks.Add(n) <= maxRecordedTasks {
+	if r.tasks.Add(n) <= maxRecordedTasks && !r.isFull() {
 		select {
 		case r.queue <- record{tasks: tasks}:
 			return
@@ -181,7 +192,11 @@ func (r *scribe) stored(tasks []simulator.Task) {
 		}
 	}
 	r.tasks.Add(-n)
-	r.lost.Add(n)
+	for i := range tasks {
+		if tasks[i].Turned() {
+			r.lost.Add(1)
+		}
+	}
 }
 
 type taskEntry struct {
@@ -233,6 +248,11 @@ func (r *scribe) flush(first ...record) {
 		entries = r.take(entries, &e)
 	}
 	entries = r.addressed(entries)
+	until := int64(0)
+	if r.level < 1 {
+		until = now.Add(recordEvery).UnixNano()
+	}
+	r.full.Store(until)
 	if n := r.lost.Swap(0); n > 0 {
 		r.missed.Add(float64(n))
 		entries = append(entries, store.Entry{At: simulator.At(r.clock.now()), Kind: store.EntryLost, Size: n})

@@ -99,6 +99,7 @@ func TestHistoryNeverWaits(t *testing.T) {
 	if n, err := h.Lost(t.Context(), 0); n != more+2 || err != nil {
 		t.Errorf("%d were lost, %v; want %d", n, err, more+2)
 	}
+	r.full.Store(0)
 	r.stored(make([]simulator.Task, maxRecordedTasks+1)) // more than are ever held
 	r.flush()
 	if n, err := h.Lost(t.Context(), 0); n != more+2+maxRecordedTasks+1 || err != nil {
@@ -113,21 +114,21 @@ func TestHistoryNeverWaits(t *testing.T) {
 func TestHistoryRate(t *testing.T) {
 	r, h := newTestScribe(t)
 	d := ota.Device{ProductKey: "p", Name: "d"}
-	for range recordBurst / maxRecords * 2 { // more than the burst
+	const rounds = 20
+	for range rounds {
 		for range maxRecords {
 			r.Passed(broker.Passed{Device: d, Kind: ota.TopicInform})
 		}
 		r.flush()
 	}
-	r.flush()
-	const sent = recordBurst / maxRecords * 2 * maxRecords
+	const sent = rounds * maxRecords
 	_, n, err := h.Entries(t.Context(), store.EntryFilter{Device: d}, store.Page{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	lost, err := h.Lost(t.Context(), 0)
-	if err != nil || lost == 0 {
-		t.Errorf("%d were lost of %d, %v", lost, sent, err)
+	if err != nil || lost+int64(n)+r.lost.Load() != sent {
+		t.Errorf("%d were lost of %d, and %d written, %v", lost, sent, n, err)
 	}
 	if n > recordBurst+5*recordRate {
 		t.Errorf("%d are written at once", n)

@@ -195,6 +195,10 @@ type FindCauses struct{ Tasks []Task }
 // with an empty one, of all. Result: []VersionCount, by module and version.
 type FindVersions struct{ Product, Module string }
 
+// FindAllVersions counts as FindVersions does, of every product. Result:
+// map[string][]VersionCount, by the product's key.
+type FindAllVersions struct{}
+
 // FindFiles gives the keys of all packages' files: those that are in use. Result:
 // map[string]struct{}.
 type FindFiles struct{}

@@ -130,7 +130,7 @@ func Looks(cmd Command) bool {
 	switch cmd := cmd.(type) {
 	case As:
 		return cmd.Command != nil && Looks(cmd.Command)
-	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers, FindVersions, FindCandidates,
+	case FindProduct, FindDevice, FindModules, FindPackage, FindJob, FindCauses, FindFiles, FindOffers, FindVersions, FindAllVersions, FindCandidates,
 		FindMatches, FindDevices, FindPushRate, FindGroup, FindGroups, FindUnknown, FindSubDevices, FindSubLimits, AdmitSubDevice:
 		return true
 	}

@@ -37,14 +37,29 @@ func (cmd FindVersions) apply(c *Cloud, _ Stamp) (any, error) {
 	if cmd.Module != "" && !p.hasModule(cmd.Module) {
 		return nil, fail(NotFound, "Module", "the product has no module %q", cmd.Module)
 	}
+	return p.counts(cmd.Module), nil
+}
+
+// counts lists the versions of a module, or with an empty one of all.
+func (p *product) counts(module string) []VersionCount {
 	out := []VersionCount{}
 	for key, n := range p.versions {
-		if cmd.Module == "" || cmd.Module == key.module {
+		if module == "" || module == key.module {
 			out = append(out, VersionCount{key.module, key.version, n})
 		}
 	}
 	slices.SortFunc(out, func(a, b VersionCount) int {
 		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Version, b.Version))
 	})
+	return out
+}
+
+func (FindAllVersions) apply(c *Cloud, _ Stamp) (any, error) {
+	out := map[string][]VersionCount{}
+	for key, p := range c.products {
+		if !c.foreign(p.Account) {
+			out[key] = p.counts("")
+		}
+	}
 	return out, nil
 }

@@ -41,6 +41,7 @@ type Store interface {
 	store.Users
 	store.Keys
 	store.Sums
+	store.Samples
 }
 
 // History is what passed between devices and the cloud.

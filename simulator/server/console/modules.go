@@ -129,6 +129,10 @@ func (v *visit) versionsPage() error {
 		return err
 	}
 	d["Shares"] = sharesOf(counts)
+	if d["Over"], err = v.versionsOver(key, module, counts); err != nil {
+		return err
+	}
+	d["Days"], d["Spans"] = v.days(), spans()
 	return v.page("versions", "versions.title", d)
 }
 

@@ -55,6 +55,8 @@ func routeTable() []route {
 		{"POST modules/{product}/{name}", Operator, (*visit).changeModule},
 		{"POST modules/{product}/{name}/delete", Operator, (*visit).deleteModule},
 		{"GET versions", Viewer, (*visit).versionsPage},
+		{"GET versions/{product}/history.json", Viewer, (*visit).versionsHistory},
+		{"POST versions/{product}/sample", Operator, (*visit).sampleVersions},
 		{"GET security", Viewer, (*visit).securityPage},
 		{"POST security/{product}", Admin, (*visit).setSecurity},
 

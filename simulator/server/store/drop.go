@@ -11,7 +11,7 @@ import (
 // ?2 where it has one. A value that is not there was made and deleted in one batch.
 func drops() map[simulator.Kind][]string {
 	return map[simulator.Kind][]string{
-		simulator.KindProduct: {"DELETE FROM products WHERE key = ?1"},
+		simulator.KindProduct: {"DELETE FROM products WHERE key = ?1", "DELETE FROM version_samples WHERE product = ?1"},
 		simulator.KindModule:  {"DELETE FROM modules WHERE product = ?1 AND name = ?2"},
 		simulator.KindDevice:  {"DELETE FROM devices WHERE product = ?1 AND name = ?2"},
 		simulator.KindGroup:   {"DELETE FROM device_groups WHERE id = ?1"},

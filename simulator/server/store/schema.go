@@ -73,6 +73,8 @@ CREATE TABLE users (
 CREATE INDEX tasks_failed ON tasks (job, step, reason) WHERE status = 'FAILED';
 `, `
 CREATE INDEX tasks_ended ON tasks (job, status, modified) WHERE status IN ('SUCCEEDED', 'FAILED', 'CANCELED');
+`, `
+CREATE TABLE version_samples (product TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (product, at)) WITHOUT ROWID;
 `}
 }
 

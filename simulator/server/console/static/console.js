@@ -92,6 +92,33 @@
     watch.observe(box);
     return () => { watch.disconnect(); made.destroy(); };
   }
+  // Parts of a whole over time, one upon the other: each line is drawn down to the bottom, the
+  // topmost first, and its legend says its own part.
+  function stack(box, c) {
+    const probe = document.createElement("i");
+    box.append(probe);
+    const color = (name) => { probe.style.color = "var(" + name + ")"; return getComputedStyle(probe).color; };
+    const lines = { stroke: color("--line"), width: 1 };
+    const axis = { stroke: color("--quiet"), grid: lines, ticks: lines };
+    const times = clock(c.Zone);
+    const sums = [];
+    c.Lines.forEach((l, i) => sums.push(l.Devices.map((n, at) => n + (i ? sums[i - 1][at] : 0))));
+    const drawn = c.Lines.map((l, i) => ({ ...l, sum: sums[i] })).reverse();
+    const series = [{ label: c.Time, value: times.full }, ...drawn.map((l) => ({
+      label: l.Label, stroke: color("--c" + l.Color), fill: color("--c" + l.Color), width: 1, points: { show: false },
+      paths: uPlot.paths.stepped({ align: 1 }), value: (_, __, ___, at) => (at == null ? "–" : l.Devices[at]),
+    }))];
+    box.replaceChildren();
+    const size = () => ({ width: box.clientWidth, height: 260 });
+    const made = new uPlot({
+      ...size(), series, axes: [{ ...axis, values: times.ticks, space: 90 }, { ...axis, size: 60 }],
+      scales: { x: { range: (_, from, to) => [from, Math.max(to, from + 60)] }, y: { range: (_, __, most) => [0, Math.max(most, 1)] } },
+      tzDate: (at) => uPlot.tzDate(new Date(at * 1e3), c.Zone),
+    }, [c.Seconds, ...drawn.map((l) => l.sum)], box);
+    const watch = new ResizeObserver(() => made.setSize(size()));
+    watch.observe(box);
+    return () => { watch.disconnect(); made.destroy(); };
+  }
   // The same in a table, thinned out to what can be read.
   function table(box, c) {
     if (!box) return;
@@ -117,6 +144,13 @@
         plots.set(box, plot(box, c));
         table(box.parentElement.querySelector("[data-table]"), c);
       } catch { /* the figures beside it are there */ }
+    }
+    for (const box of $$("[data-stack]")) {
+      try {
+        const c = await (await fetch(box.dataset.stack)).json();
+        plots.get(box)?.();
+        plots.set(box, stack(box, c));
+      } catch { /* its table is there */ }
     }
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", charts);

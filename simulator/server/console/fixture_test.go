@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -36,6 +37,12 @@ func serve(t *testing.T) *world { return serveWith(t, t.TempDir()) }
 
 func serveWith(t *testing.T, dir string) *world {
 	t.Helper()
+	return serveBehind(t, dir, "")
+}
+
+// serveBehind has a server that is reached at another URL than its own, as behind a proxy.
+func serveBehind(t *testing.T, dir, public string) *world {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +50,7 @@ func serveWith(t *testing.T, dir string) *world {
 	w := &world{t: t, dir: dir, url: "http://" + l.Addr().String()}
 	ctx, stop := context.WithCancel(context.Background())
 	key := openapi.Key{ID: "id", Secret: "secret", Account: "acme"}
-	if w.server, err = server.New(ctx, server.Config{Dir: dir, PublicURL: w.url, AccessKey: key}); err != nil {
+	if w.server, err = server.New(ctx, server.Config{Dir: dir, PublicURL: cmp.Or(public, w.url), AccessKey: key}); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)

@@ -45,3 +45,29 @@ func news(ctx context.Context, t *testing.T, b *browser, path string, happens fu
 		}
 	}
 }
+
+// TestLiveLists: lists and the pages of devices and packages hear of whatever was stored,
+// and say so in the page, where a browser without scripts passes over it.
+func TestLiveLists(t *testing.T) {
+	w := serve(t)
+	x := w.things("acme", 2)
+	b := w.as("viewer", "acme")
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	news(ctx, t, b, "events", func() { w.connect(x.devices[0].Device) })
+	if page := b.get("devices?product=" + x.product.Key); !page.says("lamp-000000 online") {
+		t.Errorf("it is not seen: %s", page.text())
+	}
+	for _, path := range []string{"", "ota", "packages/" + x.usable.ID, "batches", "devices?product=" + x.product.Key, "devices/" + x.product.Key + "/lamp-000000"} {
+		page := b.get(path)
+		if !strings.Contains(page.body, `data-events="/console/events?since=`) {
+			t.Errorf("%q does not follow", path)
+		}
+		if path != "batches" && !strings.Contains(page.body, "data-live") {
+			t.Errorf("%q has nothing that is kept live", path)
+		}
+	}
+	if a := w.browser().get("events"); a.status != http.StatusSeeOther {
+		t.Errorf("F5: somebody who is not signed in follows: %d", a.status)
+	}
+}

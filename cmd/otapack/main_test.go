@@ -212,6 +212,12 @@ func TestBarOnATerminal(t *testing.T) {
 }
 
 func TestCompressedKinds(t *testing.T) {
+	erofs := func(features byte) string {
+		return strings.Repeat("\x00", 1024) + "\xe2\xe1\xf5\xe0" + strings.Repeat("\x00", 76) + string([]byte{features, 0, 0, 0})
+	}
+	zboot := func(name string) string {
+		return "MZ\x00\x00zimg" + strings.Repeat("\x00", 16) + name + strings.Repeat("\x00", 40)
+	}
 	squashfs := func(compressor, flags byte) string {
 		sb := make([]byte, 96)
 		copy(sb, "hsqs")
@@ -222,7 +228,11 @@ func TestCompressedKinds(t *testing.T) {
 		"": "", "plain": "", "\x1f\x8b\x08": "gzip", "\xfd7zXZ\x00": "xz", "\x28\xb5\x2f\xfd": "zstd",
 		"BZh9": "bzip2", "\x04\x22\x4d\x18": "lz4", "PK\x03\x04": "zip", "hsqs": "",
 		squashfs(1, 0): "gzip squashfs", squashfs(6, 0): "zstd squashfs", squashfs(9, 0): "squashfs",
-		squashfs(1, 2): "",
+		squashfs(1, 2):     "",
+		"\x02\x21\x4c\x18": "lz4", "\x89LZO\x00\r\n\x1a\n": "lzop", "7z\xbc\xaf\x27\x1c": "7z",
+		erofs(0): "", erofs(1): "compressed EROFS", erofs(2): "compressed EROFS", erofs(4): "",
+		zboot("gzip"): "gzip kernel", zboot("zstd"): "zstd kernel", zboot("\x1b[2J"): "compressed kernel", "MZ": "",
+		strings.Repeat("\x00", 514) + "HdrS": "compressed kernel", strings.Repeat("\x00", 4096): "",
 	} {
 		if got := compressedKind([]byte(head)); got != want {
 			t.Errorf("%q: %q, want %q", head, got, want)

@@ -148,10 +148,19 @@ func (v *visit) batch() (simulator.Job, error) {
 }
 
 // batchPage is a batch with its devices by state (P53).
-func (v *visit) batchPage() error {
+func (v *visit) batchPage() error { return v.batchWith(nil) }
+
+// batchWith is its page with the form of what can be changed of it; nil is as it is now.
+func (v *visit) batchWith(change *form) error {
 	j, err := v.batch()
 	if err != nil {
 		return err
+	}
+	if change == nil {
+		change = v.blank("MaximumPerMinute", strconv.Itoa(j.Policy.MaximumPerMinute))
+		if n := j.Policy.TimeoutMinutes; n > 0 {
+			change.Values.Set("TimeoutMinutes", strconv.Itoa(n))
+		}
 	}
 	p, err := look[simulator.Package](v, simulator.FindPackage{Package: j.Package})
 	if err != nil {
@@ -179,7 +188,7 @@ func (v *visit) batchPage() error {
 		"Job": &j, "Package": &p, "States": states, "Total": j.Counts.Total(), "Active": j.Counts.Active(), "Tasks": rows, "Pager": v.pager(at, total),
 		"Failures": failures, "Filter": f, "Device": strings.Join(f.Devices, ""), "Reason": f.Reason, "Rate": rate,
 		"Scheduled": j.Status == simulator.JobPlanned, "Query": v.r.URL.RawQuery, "Over": j.Status.Over(),
-		"CanCancel": j.Counts.Active() > 0 || j.Watching,
+		"CanCancel": j.Counts.Active() > 0 || j.Watching, "Change": change, "MinRate": simulator.MinPushRate, "MaxRate": v.MaxPushRate,
 	}
 	if j.Group != "" {
 		if g, err := look[simulator.GroupDevices](v, simulator.FindGroup{Group: j.Group}); err == nil {
@@ -189,24 +198,39 @@ func (v *visit) batchPage() error {
 	return v.pageTitled("batch", p.Name+" "+p.Version, d)
 }
 
+// changeRate sets the push rate and the timeout of a batch that is not over (P34, P37).
 func (v *visit) changeRate() error {
 	f, err := v.filled()
 	if err != nil {
 		return err
 	}
-	id := v.r.PathValue("batch")
-	cmd := simulator.UpdateJob{Job: id}
-	if n := f.number("MaximumPerMinute", 0); n != 0 {
-		cmd.MaximumPerMinute, cmd.Rate = &n, &simulator.VariableRate{}
-	}
-	if !f.ok() {
-		return trouble(http.StatusUnprocessableEntity, "form.number")
-	}
-	if _, err := change[simulator.Job](v, "UpdateOTAJob", "JobId="+id, cmd); err != nil {
+	j, err := v.batch()
+	if err != nil {
 		return err
 	}
-	v.say("saved")
-	return v.to(link("batches", id))
+	cmd := simulator.UpdateJob{Job: j.ID}
+	if n := f.number("MaximumPerMinute", j.Policy.MaximumPerMinute); n != j.Policy.MaximumPerMinute {
+		cmd.MaximumPerMinute = &n
+		if j.Policy.Rate.Base > n { // one that grows cannot grow to less than it begins with
+			cmd.Rate = &simulator.VariableRate{}
+		}
+	}
+	if _, given := f.Values["TimeoutMinutes"]; given {
+		if n := f.number("TimeoutMinutes", 0); n != j.Policy.TimeoutMinutes {
+			cmd.TimeoutMinutes = &n
+		}
+	}
+	if f.ok() {
+		if _, err = change[simulator.Job](v, "UpdateOTAJob", "JobId="+j.ID, cmd); err == nil {
+			v.say("saved")
+			return v.to(link("batches", j.ID))
+		}
+		if err := f.refused(err, "MaximumPerMinute", "TimeoutMinutes"); err != nil {
+			return err
+		}
+	}
+	v.status = http.StatusUnprocessableEntity
+	return v.batchWith(f)
 }
 
 func (v *visit) cancelPage() error {

@@ -92,6 +92,17 @@ func TestFailuresOpenTheirDevices(t *testing.T) {
 		t.Error(page.text())
 	}
 	b.must(b.post(to+"/rate", "MaximumPerMinute", strconv.Itoa(simulator.MinPushRate)))
+	for _, tc := range []rule{
+		{"P34 too many", "MaximumPerMinute", []string{"MaximumPerMinute", "1001"}, "allowed are 10 to 1000"},
+		{"P34 no number", "MaximumPerMinute", []string{"MaximumPerMinute", "fast"}, "This is no whole number."},
+		{"P37 too long", "TimeoutMinutes", []string{"MaximumPerMinute", "10", "TimeoutMinutes", "1441"}, "allowed are 1 to 1440"},
+		{"P37", "", []string{"MaximumPerMinute", "20", "TimeoutMinutes", "30"}, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) { b.expect(t, strings.TrimPrefix(to, "/console/")+"/rate", tc) })
+	}
+	if j := w.cmd(simulator.FindJob{Job: to[strings.LastIndex(to, "/")+1:]}).(simulator.Job); j.Policy.MaximumPerMinute != 20 || j.Policy.TimeoutMinutes != 30 {
+		t.Errorf("%+v", j.Policy)
+	}
 	var curve struct {
 		Total           int
 		Seconds, Failed []int

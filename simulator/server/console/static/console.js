@@ -217,5 +217,7 @@
     live();
     charts();
   }
+  // A form that was refused begins where it is wrong.
+  addEventListener("DOMContentLoaded", () => document.querySelector("main [role=alert] ~ form [aria-invalid=true], main form [aria-invalid=true]")?.focus());
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", begin); else begin();
 })();

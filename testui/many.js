@@ -182,8 +182,8 @@ export async function cloneAndRest(s, w) {
 async function rate(s, job, n) {
   await s.go(`batches/${job}`);
   await s.page.getByText(s.t("batch.rate.change"), { exact: true }).click();
-  await s.page.locator("#rate").fill(String(n));
-  await s.page.locator("#rate").press("Enter");
+  await s.page.locator("#in-MaximumPerMinute").fill(String(n));
+  await s.page.locator("#in-MaximumPerMinute").press("Enter");
 }
 
 // While a batch rests nothing is pushed, however high the rate is.

@@ -42,6 +42,29 @@ func TestCatalogs(t *testing.T) {
 	}
 }
 
+// TestWordsOfTheDocument: what the source document calls something the console calls so too.
+func TestWordsOfTheDocument(t *testing.T) {
+	zh, err := loadCatalog(Chinese)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	for _, text := range zh {
+		said[strings.TrimSuffix(text, "（分钟）")] = true
+	}
+	for _, word := range strings.Fields(`
+		OTA升级 安全升级 公钥 复制 模块列表 新增模块 确认 所属产品 模块名称 模块别名 模块描述
+		添加升级包 升级包类型 整包 差分 升级包名称 升级包模块 升级包版本号 待升级版本号 升级后版本号 签名算法 上传升级包 升级包描述 升级包列表 版本统计
+		验证 待验证设备 设备升级超时时间 批量升级 升级范围配置 升级策略配置 升级方式 静态升级 动态升级 升级范围 全部设备 定向升级 手动勾选 下载模板 灰度升级
+		升级时间 立即升级 定时升级 升级开始时间 升级结束时间 升级失败重试间隔 不重试 立即重试 10分钟后重试 30分钟后重试 1小时后重试 24小时后重试
+		升级重试上限次数 1次 2次 5次 是否覆盖设备之前的升级任务 是否仅对新上报版本的设备生效 批次标签 标签Key 标签Value
+		批次管理 查看 取消 设备列表 待推送 （设备离线） 已推送 升级中 升级成功 升级失败 已取消`) {
+		if !said[word] {
+			t.Errorf("no text of the console is %q", word)
+		}
+	}
+}
+
 func placesOf(s string) []string {
 	found := places.FindAllString(s, -1)
 	slices.Sort(found)

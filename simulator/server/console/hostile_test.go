@@ -166,7 +166,7 @@ func TestF10HostileText(t *testing.T) {
 	bad := regexp.MustCompile(`<script>|<img src=x|onerror=alert\(1\)>`)
 	for _, path := range []string{
 		"", "products", "products/" + product.Key, "devices", devices0(devices), "modules", "modules/" + product.Key + "/mcu", "groups", "groups/" + group.ID, "ota", "versions", "security",
-		"packages/new", "packages/" + pack.ID, "packages/" + pack.ID + "/verify", "packages/" + pack.ID + "/batch?clone=" + job.ID, "batches", "batches/" + job.ID, "batches/" + job.ID + "/cancel",
+		"packages/new", "packages/" + pack.ID, "packages/" + pack.ID + "/verify", "packages/" + pack.ID + "/batch?clone=" + job.ID, "audit", "batches/" + job.ID + "/pause", devices0(devices) + "/timeline", "batches", "batches/" + job.ID, "batches/" + job.ID + "/cancel",
 		"batches/" + job.ID + "?status=FAILED&reason=" + "%22%3E%3Cscript%3E", "devices?prefix=%22%3E%3Cscript%3E", "audit?key=%22%3E%3Cscript%3E", "sign-in?next=%22%3E%3Cscript%3E", "nowhere/%3Cscript%3E",
 	} {
 		a := b.get(path)

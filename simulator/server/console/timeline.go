@@ -132,22 +132,55 @@ func (v *visit) happening(e *store.Entry) happening {
 	if e.Task != "" {
 		h.TaskURL = v.with("task", e.Task)
 	}
-	if e.Kind == store.EntryTask {
-		var of struct {
-			Job    string               `json:"job"`
-			Status simulator.TaskStatus `json:"status"`
-		}
-		if json.Unmarshal(e.Payload, &of) == nil { // our own; what cannot be read is shown as it is
-			h.BatchURL, h.Status = link("batches", of.Job), of.Status
-		}
-	}
 	text := legible(e.Payload)
 	h.Glance = glance(text)
 	if whole := pretty(e.Payload, text); h.Glance != text || whole != text {
 		h.Text = whole
 	}
+	h.say(v.pages.words(v.lang))
 	h.Cut = e.Topic != 0 && e.Kind != store.EntryBlock && e.Size > store.MaxEntryPayload
 	return h
+}
+
+// ours is what stands in the entries that are no messages, of which there are several kinds.
+type ours struct {
+	Job     string               `json:"job"`
+	Status  simulator.TaskStatus `json:"-"`
+	Said    json.RawMessage      `json:"status"` // of a task a word, of a download a number
+	From    string               `json:"from"`
+	To      string               `json:"to"`
+	Attempt int                  `json:"attempt"`
+	Reason  string               `json:"reason"`
+
+	Method string `json:"method"`
+	Range  string `json:"range"`
+
+	Remote  string `json:"remote"`
+	Gateway string `json:"gateway"`
+}
+
+// say puts an entry of our own in a few words. What cannot be read is shown as it is.
+func (h *happening) say(words catalog) {
+	var of ours
+	switch h.Kind {
+	case store.EntryTask, store.EntryDownload, store.EntryConnect:
+		if json.Unmarshal(h.Payload, &of) != nil {
+			return
+		}
+	}
+	switch h.Kind {
+	case store.EntryTask:
+		_ = json.Unmarshal(of.Said, &of.Status) // a word that is none has no text
+		h.BatchURL, h.Status = link("batches", of.Job), of.Status
+		h.Glance = fmt.Sprintf("%s → %s · #%d %s", of.From, of.To, of.Attempt, words.reason(of.Reason))
+	case store.EntryDownload:
+		h.Glance = strings.Join(strings.Fields(fmt.Sprintf("%s %s → %s", of.Method, of.Range, of.Said)), " ")
+	case store.EntryConnect:
+		if h.Glance = of.Remote; of.Gateway != "" {
+			h.Glance = of.Gateway
+		}
+	}
+	h.Glance = glance(legible([]byte(h.Glance)))
 }
 
 // glance is the beginning of a text, in one line.

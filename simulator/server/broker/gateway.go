@@ -140,12 +140,10 @@ func (s *session) combine(kind ota.TopicKind, payload []byte) bool {
 		}
 	}
 	text := reply.Encode(kind)
+	s.broker.sent(s.device, kind.GatewayReply(), 0, text)
 	ok := s.answer(packets.Packet{
 		FixedHeader: packets.FixedHeader{Type: packets.Publish}, TopicName: kind.GatewayReply().Of(s.device), Payload: text,
 	})
-	if ok {
-		s.broker.sent(s.device, kind.GatewayReply(), 0, text)
-	}
 	for _, u := range in {
 		u.begin()
 	}

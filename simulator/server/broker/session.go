@@ -167,6 +167,7 @@ func (s *session) write() {
 			}
 			continue
 		}
+		s.broker.sent(m.of, m.kind, m.qos, m.payload) // before the device can answer it
 		err := s.wire.write(packets.Packet{
 			FixedHeader: packets.FixedHeader{Type: packets.Publish, Qos: m.qos},
 			TopicName:   m.topic, Payload: m.payload, PacketID: id,
@@ -180,7 +181,6 @@ func (s *session) write() {
 			continue
 		}
 		s.broker.count.pushed.Add(1)
-		s.broker.sent(m.of, m.kind, m.qos, m.payload)
 	}
 }
 

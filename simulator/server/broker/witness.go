@@ -15,8 +15,8 @@ type Witness interface {
 	Connected(d ota.Device, a Arrival)
 	// Disconnected: it is not any more, and why.
 	Disconnected(d ota.Device, why Ending)
-	// Passed: a message was taken from the device, before the Sink has it, or was written
-	// to it. One on a topic that is none of OTA is not told.
+	// Passed: a message was taken from the device, before the Sink has it, or is about to
+	// be written to it. One on a topic that is none of OTA is not told.
 	Passed(m Passed)
 }
 
@@ -54,6 +54,11 @@ const (
 	Stopped  Ending = "stopped"  // the cloud has stopped
 	Left     Ending = "left"     // a sub-device: its gateway logged it out, or is gone itself
 )
+
+// Endings are all of them.
+func Endings() []Ending {
+	return []Ending{Goodbye, Closed, Silent, Replaced, Kicked, Protocol, Unread, Stopped, Left}
+}
 
 // because notes why the connection is about to end: the first reason counts.
 func (s *session) because(why Ending) {

@@ -138,7 +138,7 @@ func (c *cloud) dial(name string, dial func() (net.Conn, error)) *device {
 	receive := func(_ mqtt.Client, m mqtt.Message) { d.got <- message{m.Topic(), m.Payload()} }
 	o := mqtt.NewClientOptions().AddBroker("tcp://cloud.test:1883").SetProtocolVersion(4).
 		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
-		SetAutoReconnect(false).SetOrderMatters(false).SetWriteTimeout(10 * time.Second).SetKeepAlive(10 * time.Minute).
+		SetAutoReconnect(false).SetWriteTimeout(10 * time.Second).SetKeepAlive(10 * time.Minute).
 		SetDefaultPublishHandler(receive).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return dial() })
 	d.Client = mqtt.NewClient(o)

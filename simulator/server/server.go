@@ -331,39 +331,6 @@ func (s *Server) sweep(ctx context.Context) {
 	}
 }
 
-// sampleEvery is the time of the rules between two samples of which versions run.
-const sampleEvery = time.Hour
-
-// sample keeps which versions run, now and every sampleEvery, until ctx ends.
-func (s *Server) sample(ctx context.Context) {
-	tick := time.NewTicker(s.engine.clock.real(sampleEvery))
-	defer tick.Stop()
-	for {
-		if err := s.sampleNow(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("the statistics of versions were not kept", "why", err.Error())
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (s *Server) sampleNow(ctx context.Context) error {
-	v, err := s.engine.Do(ctx, simulator.FindAllVersions{})
-	if err != nil {
-		return err
-	}
-	at := simulator.At(s.engine.clock.now())
-	for product, counts := range v.(map[string][]simulator.VersionCount) {
-		if err := s.store.AddSample(ctx, product, store.Sample{At: at, Counts: counts}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func ignore(err, known error) error {
 	if errors.Is(err, known) {
 		return nil

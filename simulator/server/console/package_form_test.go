@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/leapslot/ota/simulator"
 )
 
 // TestPackageForm is P2, P3, P5 and P12 to P16, with a file each time; one that was sent
@@ -41,10 +43,10 @@ func TestPackageForm(t *testing.T) {
 		{"P16", "Desc", good("Desc", strings.Repeat("长", 101)), "the description"},
 		{"the module", "Module", good("Module", "none"), "the product has no module"},
 	} {
-		a := b.send("packages/new", "Files", "fw.bin", []byte("firmware"), tc.pairs...)
-		if a.status != http.StatusUnprocessableEntity || !a.says(tc.want) {
-			t.Errorf("%s: %d, wanted is %q in %s", tc.name, a.status, tc.want, a.text())
-		}
+		t.Run(tc.name, func(t *testing.T) {
+			b.send("packages/new?lang=zh-CN", "Files", "fw.bin", []byte("firmware"), tc.pairs...).wrongAt(t, tc.at, "")
+			b.send("packages/new?lang=en", "Files", "fw.bin", []byte("firmware"), tc.pairs...).wrongAt(t, tc.at, tc.want)
+		})
 	}
 	if a := b.send("packages/new", "Files", "fw.bin", nil, good()...); a.status != http.StatusUnprocessableEntity || !a.says("the file is empty") {
 		t.Errorf("an empty file: %d %s", a.status, a.text())
@@ -62,6 +64,13 @@ func TestPackageForm(t *testing.T) {
 			t.Errorf("no %s on %s", want, page.text())
 		}
 	}
+	for i := range simulator.MaxPackages - 3 { // three are there
+		w.cmd(simulator.CreatePackage{
+			Product: x.product.Key, Name: fmt.Sprint("filler", i), Version: "1", SignMethod: "Md5", Files: []simulator.File{{Name: "fw.bin", Key: "none", Size: 10, MD5: strings.Repeat("0", 32)}},
+		})
+	}
+	b.send("packages/new?lang=zh-CN", "Files", "fw.bin", []byte("firmware"), good("Name", "one-more")...).wrongAt(t, "Name", "")
+	b.send("packages/new?lang=en", "Files", "fw.bin", []byte("firmware"), good("Name", "one-more")...).wrongAt(t, "Name", "500 packages already, allowed are at most 500") // P2
 	other := w.as("operator", "other")
 	y := w.things("other", 1)
 	if a := other.send("packages/new", "Other", "", nil, "Product", y.product.Key, "Name", "stolen", "Version", "1", "Diff", "0", "SignMethod", "Md5", "File", id); a.status != http.StatusUnprocessableEntity {

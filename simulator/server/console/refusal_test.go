@@ -136,3 +136,41 @@ func TestRefusalArguments(t *testing.T) {
 		}
 	}
 }
+
+// TestActionsAreSaid: whatever is written down in the audit log, by the console, by the cloud
+// API or by a command line, is called something in both languages.
+func TestActionsAreSaid(t *testing.T) {
+	found := map[string]bool{}
+	for dir, pattern := range map[string]string{
+		".":          `(?:change\[[^\n]*\]\(v, |v\.note\(|action :?= )"([A-Za-z]+)"`,
+		"../openapi": `\{name: "([A-Za-z]+)"[^\n]*changes: true`,
+		"../store":   `(?:writeDown|changeUser|changeKey)\([^"\n]*"([A-Za-z]+)"`,
+	} {
+		names, _ := fs.Glob(os.DirFS(dir), "*.go")
+		for _, name := range names {
+			b, err := os.ReadFile(dir + "/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(string(b), -1) {
+				if !strings.HasSuffix(name, "_test.go") {
+					found[m[1]] = true
+				}
+			}
+		}
+	}
+	if len(found) < 40 {
+		t.Errorf("only %d actions were found: the patterns of this test are wrong", len(found))
+	}
+	for _, l := range languages() {
+		words, err := loadCatalog(l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for action := range found {
+			if words[actionKey+action] == "" {
+				t.Errorf("%s has no words for %s", l, action)
+			}
+		}
+	}
+}

@@ -17,7 +17,8 @@
   }
 
   // Parts that are kept live: replaced when the server says that there is news, but not more
-  // often than each second or two, not while nobody looks, and never under the keyboard.
+  // often than each second or two, not while nobody looks, and never under the keyboard or a
+  // selection.
   let busy = false;
   async function refresh() {
     if (document.hidden || busy) return later(1500);
@@ -26,7 +27,8 @@
       const doc = await fetched(location.href);
       for (const old of $$("[data-live]")) {
         const fresh = doc.getElementById(old.id);
-        if (!fresh || old.contains(document.activeElement) || old.isEqualNode(fresh)) continue;
+        const marked = getSelection();
+        if (!fresh || old.contains(document.activeElement) || (!marked.isCollapsed && old.contains(marked.anchorNode))) continue;
         const at = $$(".scroll", old).map((s) => s.scrollLeft);
         old.replaceWith(fresh);
         $$(".scroll", fresh).forEach((s, i) => { s.scrollLeft = at[i] ?? 0; });

@@ -166,6 +166,8 @@ export async function cloneAndRest(s, w) {
   await s.is("the clone's tag", await s.page.locator("input[name=TagValue]").first().inputValue(), names[s.language].site);
   await s.input("Gray").fill("100");
   await s.input("MaximumPerMinute").fill("10");
+  const matching = s.page.locator("#preview dl").first().locator("dd").first();
+  await s.page.locator("#preview .figure").filter({ hasText: new RegExp(`^${await matching.innerText()}$`) }).waitFor();
   await s.see("batch-form-clone");
   await s.button("batch.make").click();
   await s.page.waitForURL(/\/console\/batches\//);

@@ -32,6 +32,8 @@ export async function devices(s, w) {
 export async function lists(s, w) {
   await s.go(`versions?product=${w.many}`);
   await s.until(s.page.getByText(s.t("versions.reported", { n: total, all: total })), `${total} devices with a version`);
+  await s.button("versions.sample").click();
+  await s.flash("versions.sampled");
   await s.go(`devices?product=${w.many}`);
   const shown = s.page.locator("main tbody tr"), size = await shown.count();
   await s.contains(s.t("pager", { from: 1, to: size, total }));
@@ -253,11 +255,21 @@ export async function cancelAll(s, w) {
   await s.is("a strategy that was cancelled is over", (await s.cloud.api("QueryOTAJob", { JobId: dynamic })).Data.JobStatus !== "IN_PROGRESS", true);
 }
 
+// The shares of versions are those that the cloud knows, and so is the newest moment over time.
 export async function statistics(s, w) {
   await s.go(`versions?product=${w.many}`);
-  const said = (await s.cloud.api("QueryProductOTAVersions", { ProductKey: w.many })).Data;
-  await s.page.getByRole("cell", { name: "2.0.0" }).first().waitFor();
+  await s.button("versions.sample").click();
+  await s.flash("versions.sampled");
+  const said = (await s.cloud.api("QueryProductOTAVersions", { ProductKey: w.many, ModuleName: "default" })).Data;
   await s.is("versions that the cloud knows", JSON.stringify(said).includes("2.0.0"), true);
+  const numbers = async (table, row) => (await table.locator("tbody tr").nth(row).locator("td.num").allInnerTexts()).map((n) => parseInt(n.replaceAll(",", ""), 10));
+  const share = s.page.getByRole("region", { name: "default", exact: true }).getByRole("row").filter({ hasText: /^\s*2\.0\.0/ });
+  const now = parseInt(await share.locator("td.num").first().innerText(), 10);
+  const over = s.page.getByRole("region", { name: `${s.t("versions.over")}: default` }).last();
+  await s.page.getByText(s.t("chart.table"), { exact: true }).first().click();
+  const heads = await over.locator("thead th.num").allInnerTexts(), newest = await numbers(over, 0);
+  await s.is("devices of the newest moment", newest.reduce((a, b) => a + b, 0), total);
+  await s.is("devices of 2.0.0 at the newest moment", newest[heads.indexOf("2.0.0")], now);
   await s.see("statistics-many");
   await s.menu("nav.batches");
   await s.see("batches-many");

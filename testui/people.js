@@ -24,6 +24,7 @@ const orders = (w) => [
   `POST devices/${w.product}/${bench}/delete`, `POST groups`, `POST modules/new`, `POST modules/${w.product}/driver/delete`, `GET packages/new`, `POST packages/new`,
   `POST packages/${w.firmware}`, `POST packages/${w.firmware}/delete`, `POST packages/${w.firmware}/verify`, `GET packages/${w.firmware}/batch`, `POST packages/${w.firmware}/batch`,
   `POST batches/${w.grey}/cancel`, `POST batches/${w.grey}/retry`, `POST batches/${w.grey}/rate`,
+  `POST batches/${w.grey}/pause`, `POST batches/${w.grey}/resume`, `POST batches/${w.grey}/stop`, `POST batches/${w.grey}/confirm`, `POST versions/${w.product}/sample`,
 ];
 const admins = (w) => [`POST security/${w.product}`, `POST products/${w.product}/delete`, "GET audit", "GET settings", "POST settings/keys", "POST settings/users", "POST settings/users/remove"];
 

@@ -109,12 +109,12 @@ export class Screen {
     const picture = `${String(++this.number).padStart(2, "0")}-${name}`;
     await this.words();
     if (this.bare) return this.seeBare(picture, before);
-    const chart = this.page.locator("[data-chart]");
+    const chart = this.page.locator("[data-chart], [data-stack]");
     for (const theme of ["light", "dark"]) {
       await this.page.emulateMedia({ colorScheme: theme, reducedMotion: "reduce" });
       if (await chart.count()) { // it is drawn once, in the colours of then
         await this.page.reload();
-        await chart.locator("canvas").first().waitFor();
+        for (const one of await chart.all()) await one.locator("canvas").first().waitFor();
       }
       for (const size of [wide, narrow]) {
         await this.page.setViewportSize(size);

@@ -122,7 +122,12 @@ func (v *visit) packageForm(f *form) error {
 	if err != nil {
 		return err
 	}
-	d := map[string]any{"Products": productOptions(products), "Form": f, "Suffixes": simulator.Suffixes()}
+	d := map[string]any{"Products": productOptions(products), "Form": f, "Suffixes": simulator.Suffixes(), "Most": simulator.MaxPackages}
+	for i := range products {
+		if products[i].Key == f.text("Product") && products[i].Rules.NowLimits {
+			d["Suffixes"] = simulator.SuffixesNow()
+		}
+	}
 	if key := f.text("Product"); key != "" {
 		modules, err := look[[]simulator.Module](v, simulator.FindModules{Product: key})
 		if err == nil {

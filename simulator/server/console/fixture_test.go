@@ -43,14 +43,21 @@ func serveWith(t *testing.T, dir string) *world {
 // serveBehind has a server that is reached at another URL than its own, as behind a proxy.
 func serveBehind(t *testing.T, dir, public string) *world {
 	t.Helper()
+	return serveConfig(t, server.Config{Dir: dir, PublicURL: public})
+}
+
+// serveConfig serves with a configuration, to which the access key is added, and the URL
+// where there is none.
+func serveConfig(t *testing.T, config server.Config) *world {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: dir, url: "http://" + l.Addr().String()}
+	w := &world{t: t, dir: config.Dir, url: "http://" + l.Addr().String()}
 	ctx, stop := context.WithCancel(context.Background())
-	key := openapi.Key{ID: "id", Secret: "secret", Account: "acme"}
-	if w.server, err = server.New(ctx, server.Config{Dir: dir, PublicURL: cmp.Or(public, w.url), AccessKey: key}); err != nil {
+	config.PublicURL, config.AccessKey = cmp.Or(config.PublicURL, w.url), openapi.Key{ID: "id", Secret: "secret", Account: "acme"}
+	if w.server, err = server.New(ctx, config); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)

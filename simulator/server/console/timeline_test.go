@@ -15,6 +15,7 @@ import (
 	"github.com/leapslot/ota"
 	"github.com/leapslot/ota/simulator"
 	"github.com/leapslot/ota/simulator/server"
+	"github.com/leapslot/ota/simulator/server/store"
 )
 
 // real makes a package with a file that is there.
@@ -236,5 +237,39 @@ func TestTimelinePages(t *testing.T) {
 	w.neverWritten("s3cr3t")
 	if a := b.get(path + "?kind=inform&page=2"); !strings.Contains(a.text(), "51 to 62 of 62") || strings.Contains(a.body, "data-events") {
 		t.Errorf("the second page: %s", a.text())
+	}
+}
+
+// TestTimelineSaysWhatIsMissing: what was not recorded is said where it is missed, and a
+// cloud that keeps no history says so in place of an empty page.
+func TestTimelineSaysWhatIsMissing(t *testing.T) {
+	w := serve(t)
+	x := w.things("acme", 1)
+	dev := x.devices[0].Device
+	b := w.as("viewer", "acme")
+	path := "devices/" + dev.ProductKey + "/" + dev.Name + "/timeline"
+	w.connect(dev)
+	if a := b.eventually(path, "Connected"); strings.Contains(a.text(), "were not recorded") {
+		t.Errorf("nothing is missing: %s", a.text())
+	}
+	h, _, err := store.OpenHistory(t.Context(), filepath.Join(w.dir, server.HistoryFile), store.HistoryLimits{Entries: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := h.Append(t.Context(), []store.Entry{{At: simulator.At(time.Now()), Kind: store.EntryLost, Size: 12345}}); err != nil {
+		t.Fatal(err)
+	}
+	b.eventually(path, "12,345 messages of any device were not recorded")
+
+	w = serveConfig(t, server.Config{Dir: t.TempDir(), History: -1})
+	dev = w.things("acme", 1).devices[0].Device
+	b = w.as("viewer", "acme")
+	path = "devices/" + dev.ProductKey + "/" + dev.Name + "/timeline"
+	if a := b.get(path); a.status != http.StatusOK || !strings.Contains(a.text(), "--history 0") || strings.Contains(a.body, "data-events") {
+		t.Errorf("without a history: %d %s", a.status, a.text())
+	}
+	if a := b.get(path + "/events"); a.status != http.StatusNotFound {
+		t.Errorf("events of nothing: %d", a.status)
 	}
 }

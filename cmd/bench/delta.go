@@ -24,7 +24,7 @@ const (
 	deltaLimit = 90 * time.Minute
 	slowFrom   = 20 << 20  // images from this size on are diffed once only
 	largeFrom  = 60 << 20  // "60 MB and more" of the goals
-	peersUpTo  = 200 << 20 // larger ones would keep bsdiff for half an hour
+	peersUpTo  = 200 << 20 // bsdiff takes 17 bytes for each of a larger one
 	zstdUpTo   = 40 << 20
 	applyRuns  = 7 // how often each patch is applied, at least
 )
@@ -37,6 +37,7 @@ func deltaMain(args []string) error {
 	out := f.String("out", "docs/benchmarks-delta.md", "file that the page is written to")
 	only := f.String("only", "", "measure only the pairs named so, with commas between")
 	keep := f.String("keep", "", "file that results are kept in: what is in it is not measured again, so that pairs can be measured one by one")
+	note := f.String("note", "", "what else a reader of the page has to know, about results that were kept")
 	runs := f.Int("runs", 3, "how often each program is measured on images below 20 MiB")
 	if err := f.Parse(args); err != nil {
 		return err
@@ -62,7 +63,7 @@ func deltaMain(args []string) error {
 	b := &bench{bin: folder, dir: dir, runs: *runs, screen: newScreen()}
 	b.screen.lines = true // some steps take minutes
 	defer b.screen.clear()
-	d := &deltas{bench: b, machine: thisMachine(ctx)}
+	d := &deltas{bench: b, machine: thisMachine(ctx), note: *note}
 	d.machine.programs = packages(ctx, "bsdiff", "xdelta3", "zstd", "libbz2-1.0", "e2fsprogs")
 	if err := d.load(*keep); err != nil {
 		return err
@@ -81,6 +82,7 @@ type deltas struct {
 	machine machine
 	pairs   []*measuredPair
 	flat    []flatSize
+	note    string
 }
 
 // measuredPair is what was found out about a pair.

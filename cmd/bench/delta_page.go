@@ -26,8 +26,8 @@ Debian's packages for arm64. Do not edit: run it again.
   kernels (6.1.0-53 to -55, and -55 to -56): on those, sizes are better than on images that were not looked
   at. The pairs modules and rootfs were held out: nothing was chosen by them. What LZMA looks for in native patches was
   chosen on libcrypto and the kernel.
-* ` + "`bsdiff`" + `, ` + "`xdelta3`" + ` and ` + "`zstd`" + ` are left out of images from 200 MB on (` + "`zstd`" + ` of those from 40 MB on): the suffixes of rootfs alone take
-  ` + "`bsdiff`" + ` 5.7 GB and half an hour.
+* ` + "`bsdiff`" + `, ` + "`xdelta3`" + ` and ` + "`zstd`" + ` are left out of images from 200 MB on (` + "`zstd`" + ` of those from 40 MB on): ` + "`bsdiff`" + ` takes
+  17 bytes of memory for each byte of the old image, which is 5.7 GB for rootfs.
 * MB is 1,000,000 bytes.
 
 `)
@@ -41,6 +41,9 @@ Debian's packages for arm64. Do not edit: run it again.
 		return s.String()
 	}
 	s.WriteString("\n" + d.pairs[0].about + "\n")
+	if d.note != "" {
+		s.WriteString("\n" + d.note + "\n")
+	}
 	goals := table{title: "Goals", head: goalHead}
 	for _, g := range d.goals() {
 		goals.rows = append(goals.rows, g.row())

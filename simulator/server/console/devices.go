@@ -71,12 +71,13 @@ func (v *visit) makeDevices() error {
 	}
 	cmd := simulator.RegisterDevices{Product: f.text("Product"), Count: f.number("Count", 0)}
 	given := []byte(strings.TrimSpace(f.Values.Get("Names")))
+	at := "Names"
 	if len(file) > 0 {
-		given = file
+		given, at = file, "List"
 	}
 	if len(given) > 0 && f.ok() {
 		list, err := openapi.ParseDeviceList(given, simulator.MaxRegistration)
-		f.listed("Names", err)
+		f.listed(at, err)
 		for _, d := range list {
 			cmd.Names = append(cmd.Names, d.Name)
 		}
@@ -90,7 +91,7 @@ func (v *visit) makeDevices() error {
 			}
 			return v.to(link("devices") + "?product=" + cmd.Product)
 		}
-		if err := f.refused(err, "Product", "Names", "Count"); err != nil {
+		if err := f.refused(err, "Product", "Names="+at, "Count"); err != nil {
 			return err
 		}
 	}

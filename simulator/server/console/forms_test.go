@@ -113,6 +113,11 @@ func TestDevicesForm(t *testing.T) {
 		}
 		t.Run(tc.name, func(t *testing.T) { b.expect(t, "devices/new", tc) })
 	}
+	file := b.send("devices/new?lang=zh-CN", "List", "d.csv", []byte("DeviceName\nnorth-3\na b\n"), with()...)
+	if file.wrongAt(t, "List", ""); !file.says("第 3 行：") {
+		t.Error(file.text())
+	}
+	b.get("?lang=en")
 	if page := b.get("devices?product=" + x.product.Key + "&prefix=north"); !strings.Contains(page.text(), "1 to 2 of 2") {
 		t.Error(page.text())
 	}

@@ -50,7 +50,8 @@ type aligner struct {
 	// is old position - new position of the last match that was taken.
 	newEnd, oldEnd, shift int
 
-	steps int // positions looked at, for tick
+	steps int    // positions looked at, for tick
+	notes *notes // takes the matches that are found, if set
 }
 
 // next gives the next cover; false at the end of the new image. tick is called
@@ -85,6 +86,9 @@ func (a *aligner) seek(tick func(int) bool) (score int, stopped bool) {
 			a.pos, a.length = a.pos+1, a.length-1
 		} else {
 			a.pos, a.length = a.seeds.longest(a.new[a.scan:])
+			if a.notes != nil && a.length >= noteLeast {
+				a.notes.add(a.scan, a.pos-a.scan, a.length)
+			}
 		}
 		if end := a.scan + a.length; counted < end {
 			score += a.agreeing(counted, end)

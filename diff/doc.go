@@ -18,9 +18,11 @@
 // the last.
 //
 // Make finds what old and new have in common with hash seeds, in segments of
-// the new image in parallel; Options.Best adds a suffix array (SA-IS, 32 bits) and
-// other tunings, and keeps what packs smallest. An alignment that costs more than
-// it saves is left out.
+// the new image in parallel; an alignment that costs more than it saves is left out.
+// Options.Best looks with a suffix array (SA-IS, 32 bits) and then chooses among all
+// alignments that it came across by what they cost once they are compressed: the
+// cheapest way through the new image, where the cost of a byte depends on those
+// before it, and is learnt from a first, greedy choice. It keeps what packs smallest.
 //
 // # The promise
 //

@@ -25,7 +25,8 @@ func Bunzip2(stream []byte) ([]byte, error) {
 // MakeNative makes a native patch with frames of a given size, so that small
 // images have many.
 func MakeNative(old, new []byte, plainMost, outMost int) []byte {
-	cs, err := covers(context.Background(), newSeeds(old, func() bool { return false }), plain, old, new, segmentSize, 2, func(int) {})
+	s := search{old: old, new: new, segment: segmentSize, workers: 2, tick: func(int) {}}
+	cs, _, err := s.greedy(context.Background(), newSeeds(old, func() bool { return false }), plain, false)
 	if err != nil {
 		panic(err)
 	}

@@ -49,6 +49,7 @@ func (o Options) workers() int {
 // What Make takes beside its index and the patch, in bytes.
 const (
 	workerMemory       = 16 << 20
+	pathMemory         = 32 << 20 // the pieces of ways
 	nativeWorkerMemory = 64 << 20 // all codecs are tried
 	baseMemory         = 48 << 20
 )
@@ -57,13 +58,17 @@ const (
 // that have nothing in common take up to the size of the new one more, for a
 // patch that is as long.
 func (o Options) Memory(oldSize, newSize int64) int64 {
-	index := seedsMemory(oldSize)
-	if o.suffixes(oldSize) {
-		index += 4*oldSize + oldSize/8 // the other one may not be collected yet
+	index, worker := seedsMemory(oldSize), int64(workerMemory)
+	if o.Best {
+		// The lanes are there with either, and never both at a time.
+		index = max(index, modelMemory(newSize)) + lanesMemory(newSize)
+		worker += pathMemory
 	}
-	worker := int64(workerMemory)
+	if o.suffixes(oldSize) {
+		index = max(index, 4*oldSize+oldSize/8+lanesMemory(newSize))
+	}
 	if o.Format == Native {
-		worker = nativeWorkerMemory
+		worker = max(worker, nativeWorkerMemory)
 	}
 	return index + newSize/2 + int64(o.workers())*worker + baseMemory
 }
@@ -119,28 +124,25 @@ type maker struct {
 type trial struct {
 	suffixes bool
 	tuning   tuning
+	path     bool // then by cost, from what the tuning found
 }
 
+// trials has the largest index first, so that what comes after it finds room there.
 func (m *maker) trials() []trial {
 	if !m.Best {
-		return []trial{{false, classic}}
+		return []trial{{false, classic, false}}
 	}
-	ts := []trial{{false, plain}, {false, calm}}
-	if m.suffixes(int64(len(m.old))) {
-		ts = append(ts, trial{true, classic})
-	}
-	return ts
+	return []trial{{m.suffixes(int64(len(m.old))), plain, true}, {false, calm, false}}
 }
 
-// plan counts the work: a byte of an index, of a search, and of packing count
-// the same.
+// plan counts the work: a byte of an index, of a search, of a path and of packing
+// count the same.
 func (m *maker) plan() {
-	n := int64(len(m.trials()))
-	indexes := int64(1)
-	if m.suffixes(int64(len(m.old))) {
-		indexes = 2
+	indexes, passes := int64(1), int64(2)
+	if m.Best {
+		indexes, passes = 2, 4
 	}
-	m.work = indexes*int64(len(m.old)) + (n+1)*int64(len(m.new))
+	m.work = indexes*int64(len(m.old)) + passes*int64(len(m.new))
 }
 
 // total is what progress is counted in: the bytes of both images.
@@ -172,21 +174,12 @@ func (m *maker) finish() {
 // best gives the covers that pack best, and their classic patch when it was
 // made to find that out.
 func (m *maker) best(ctx context.Context) (found []cover, patch [][]byte, err error) {
-	var index matcher
 	trials := m.trials()
 	for i, t := range trials {
-		if i == 0 || t.suffixes != trials[i-1].suffixes {
-			index = nil // may be collected before the next one is made
-			if index = m.index(ctx, t.suffixes); index == nil {
-				return nil, nil, ctx.Err()
-			}
-			m.next(len(m.old))
-		}
-		cs, err := covers(ctx, index, t.tuning, m.old, m.new, segmentSize, m.workers(), m.step)
+		cs, err := m.covers(ctx, t)
 		if err != nil {
 			return nil, nil, err
 		}
-		m.next(len(m.new))
 		if len(trials) == 1 {
 			return cs, nil, nil
 		}
@@ -199,6 +192,31 @@ func (m *maker) best(ctx context.Context) (found []cover, patch [][]byte, err er
 		}
 	}
 	return found, patch, nil
+}
+
+// covers makes one trial.
+func (m *maker) covers(ctx context.Context, t trial) ([]cover, error) {
+	index := m.index(ctx, t.suffixes)
+	if index == nil {
+		return nil, ctx.Err()
+	}
+	m.next(len(m.old))
+	s := search{old: m.old, new: m.new, segment: segmentSize, workers: m.workers(), tick: m.step}
+	cs, lanes, err := s.greedy(ctx, index, t.tuning, t.path)
+	if err != nil {
+		return nil, err
+	}
+	m.next(len(m.new))
+	if !t.path {
+		return cs, nil
+	}
+	// The index is several times the image, and by itself the collector would only
+	// come when there is as much again.
+	index = nil
+	runtime.GC()
+	cs, err = s.cheapest(ctx, cs, lanes)
+	m.next(len(m.new))
+	return cs, err
 }
 
 func (m *maker) index(ctx context.Context, suffixes bool) matcher {

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -11,57 +12,116 @@ import (
 // larger with 8 and with 16 MiB than with 64, and those of a kernel smaller.
 const segmentSize = 16 << 20
 
-// covers cuts new into covers, segments of a size in goroutines, and joins them.
-func covers(ctx context.Context, m matcher, t tuning, old, new []byte, segment, workers int, tick func(done int)) ([]cover, error) {
-	n := (len(new) + segment - 1) / segment
-	parts := make([][]cover, n)
+// search cuts new into covers, segments of a size in goroutines.
+type search struct {
+	old, new []byte
+	segment  int
+	workers  int
+	tick     func(done int)
+}
+
+// greedy gives covers in the way of an aligner and, when they are asked for, the
+// lanes that it came across in each segment.
+func (s *search) greedy(ctx context.Context, m matcher, t tuning, wantLanes bool) (found []cover, lanes [][]candidate, err error) {
+	parts, lanes := make([][]cover, s.count()), make([][]candidate, s.count())
+	err = s.each(ctx, func(i, from, to int, step func(int) bool) {
+		// It begins as if the image had not moved. What does not belong
+		// together (the shift of one place and the bytes of another)
+		// made a patch of an image with long runs of zeros ten times as large.
+		at := min(from, len(s.old))
+		a := aligner{tuning: t, seeds: m, old: s.old, new: s.new[:to], scan: from, newEnd: from, oldEnd: at, shift: at - from}
+		if wantLanes {
+			a.notes = &notes{old: s.old, new: s.new, from: from}
+		}
+		for c, ok := a.next(step); ok; c, ok = a.next(step) {
+			parts[i] = append(parts[i], c)
+		}
+		if wantLanes {
+			lanes[i] = a.notes.found
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return prune(s.join(parts, true), s.old, s.new), lanes, nil
+}
+
+// cheapest gives covers chosen by their cost, from lanes and other covers. What
+// bytes cost is learnt from the latter.
+func (s *search) cheapest(ctx context.Context, others []cover, lanes [][]candidate) ([]cover, error) {
+	known := learn(s.old, s.new, others)
+	parts := make([][]cover, s.count())
+	err := s.each(ctx, func(i, from, to int, step func(int) bool) {
+		cands := append(lanes[i], lanesOf(others, from, to)...)
+		slices.SortFunc(cands, byPlace)
+		p := pathfinder{models: known, old: s.old, new: s.new[:to]}
+		parts[i] = p.find(from, cands, step)
+		lanes[i] = nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.join(parts, false), nil
+}
+
+// lanesOf gives the lanes of covers, from one place of new to another.
+func lanesOf(covers []cover, from, to int) (lanes []candidate) {
+	for _, c := range covers {
+		if c.diff > 0 && c.newPos < to && c.newPos+c.diff > from {
+			lanes = append(lanes, candidate{from: max(from, c.newPos), shift: c.shift(), hold: c.newPos + c.diff})
+		}
+	}
+	return lanes
+}
+
+func (s *search) count() int { return (len(s.new) + s.segment - 1) / s.segment }
+
+// each does the segments. step is to be called now and then with the place
+// reached, and says whether to stop.
+func (s *search) each(ctx context.Context, do func(i, from, to int, step func(at int) bool)) error {
 	jobs := make(chan int)
 	var mu sync.Mutex // guards done, and tick is not called twice at a time
 	done := 0
 	var wg sync.WaitGroup
-	for range min(workers, n) {
+	for range min(s.workers, s.count()) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
 			for i := range jobs {
-				from := i * segment
-				to := min(len(new), from+segment)
+				from := i * s.segment
+				to := min(len(s.new), from+s.segment)
 				last := from
-				// It begins as if the image had not moved. What does not belong
-				// together (the shift of one place and the bytes of another)
-				// made a patch of an image with long runs of zeros ten times as large.
-				at := min(from, len(old))
-				a := aligner{tuning: t, seeds: m, old: old, new: new[:to], scan: from, newEnd: from, oldEnd: at, shift: at - from}
 				step := func(at int) bool {
 					mu.Lock()
 					done += at - last
-					tick(done)
+					s.tick(done)
 					mu.Unlock()
 					last = at
 					return ctx.Err() != nil
 				}
-				for c, ok := a.next(step); ok; c, ok = a.next(step) {
-					parts[i] = append(parts[i], c)
-				}
+				do(i, from, to, step)
 				step(to)
 			}
 		}()
 	}
-	for i := range n {
+	for i := range s.count() {
 		jobs <- i
 	}
 	close(jobs)
 	wg.Wait()
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
+	return ctx.Err()
+}
+
+// join puts the covers of segments in a row; carry lets the alignment at the end
+// of each go on into the next.
+func (s *search) join(parts [][]cover, carry bool) []cover {
 	var j joiner
 	for _, part := range parts {
 		for i, c := range part {
-			j.add(c, old, new, i == 0)
+			j.add(c, s.old, s.new, carry && i == 0)
 		}
 	}
-	return prune(j.covers, old, new), nil
+	return j.covers
 }
 
 // joiner puts the covers of segments in a row.

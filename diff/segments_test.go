@@ -20,7 +20,12 @@ func TestSegmentsCostNothing(t *testing.T) {
 		new[i]++
 	}
 	size := func(segment int) int {
-		cs, err := covers(context.Background(), newSeeds(old, func() bool { return false }), plain, old, new, segment, 3, func(int) {})
+		s := search{old: old, new: new, segment: segment, workers: 3, tick: func(int) {}}
+		cs, lanes, err := s.greedy(context.Background(), newSeeds(old, func() bool { return false }), plain, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cs, err = s.cheapest(context.Background(), cs, lanes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +53,8 @@ func TestSegmentsOfZeros(t *testing.T) {
 	old := bytes.Join([][]byte{noise, make([]byte, 8<<20), noise}, nil)
 	new := bytes.Join([][]byte{noise, noise[:1000], make([]byte, 8<<20), noise}, nil)
 	for _, segment := range []int{len(new), 1 << 20} {
-		cs, err := covers(context.Background(), newSeeds(old, func() bool { return false }), classic, old, new, segment, 2, func(int) {})
+		s := search{old: old, new: new, segment: segment, workers: 2, tick: func(int) {}}
+		cs, _, err := s.greedy(context.Background(), newSeeds(old, func() bool { return false }), classic, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -200,7 +200,7 @@ func TestF5TasksOfOthers(t *testing.T) {
 	w.wantCounts(j, Counts{Queued: 1})
 	for _, cmd := range []Command{
 		UpdateJob{Job: j.ID}, CancelStrategyByJob{Job: j.ID}, CreateDynamicJob{Package: j.Package},
-		FindCandidates{Package: j.Package}, FindVersions{Product: w.product}, SetRules{Product: w.product},
+		FindCandidates{Package: j.Package}, FindPushRate{Job: j.ID}, FindVersions{Product: w.product}, SetRules{Product: w.product},
 	} {
 		if _, err := w.cloud.Apply(As{Account: "you", Command: cmd}, w.now); err == nil || !strings.Contains(err.Error(), "there is no") {
 			t.Errorf("%T of another account: %v", cmd, err)

@@ -47,7 +47,7 @@ func (v *visit) verifyForm(f *form) error {
 		if err := f.refused(err, "Sources"); err != nil {
 			return err
 		}
-		pick = &picker{}
+		pick, v.status = &picker{}, http.StatusUnprocessableEntity
 	}
 	for _, row := range pick.Rows { // those on the page stand in it
 		names = slices.DeleteFunc(names, func(s string) bool { return s == row.Name })

@@ -43,6 +43,8 @@ func TestF5ConsoleAccounts(t *testing.T) {
 		{"packages/" + x.usable.ID + "/batch", "Selection", "STATIC", "Target", "ALL"},
 		{"packages/" + y.usable.ID + "/batch", "Selection", "STATIC", "Target", "GROUP", "Group", group.ID},
 		{"packages/" + x.usable.ID + "/batch", "Selection", "STATIC", "Target", "ALL", "Preview", "1"},
+		{"packages/" + y.usable.ID + "/batch", "List", "1", "FindGroup", group.ID}, {"packages/" + y.fresh.ID + "/verify", "List", "1", "FindGroup", group.ID},
+		{"packages/" + x.usable.ID + "/batch", "AddAll", "1"}, {"batches/" + job.ID + "/pause"}, {"batches/" + job.ID + "/confirm"},
 		{"batches/" + job.ID + "/cancel", "What", "all"}, {"batches/" + job.ID + "/retry"}, {"batches/" + job.ID + "/rate", "MaximumPerMinute", "10"},
 		{"groups/" + group.ID + "/devices", "Product", y.product.Key, "Names", "lamp-000000"}, {"groups/" + group.ID + "/delete"},
 		{"settings/users/remove", "User", "nobody"}, {"settings/keys/remove", "ID", "nobody"},

@@ -262,12 +262,11 @@ export async function statistics(s, w) {
   await s.flash("versions.sampled");
   const said = (await s.cloud.api("QueryProductOTAVersions", { ProductKey: w.many, ModuleName: "default" })).Data;
   await s.is("versions that the cloud knows", JSON.stringify(said).includes("2.0.0"), true);
-  const numbers = async (table, row) => (await table.locator("tbody tr").nth(row).locator("td.num").allInnerTexts()).map((n) => parseInt(n.replaceAll(",", ""), 10));
+  const numbers = async (table, row) => (await table.locator("tbody tr").nth(row).locator("td.num").allTextContents()).map((n) => parseInt(n.replaceAll(",", ""), 10));
   const share = s.page.getByRole("region", { name: "default", exact: true }).getByRole("row").filter({ hasText: /^\s*2\.0\.0/ });
   const now = parseInt(await share.locator("td.num").first().innerText(), 10);
-  const over = s.page.getByRole("region", { name: `${s.t("versions.over")}: default` }).last();
-  await s.page.getByText(s.t("chart.table"), { exact: true }).first().click();
-  const heads = await over.locator("thead th.num").allInnerTexts(), newest = await numbers(over, 0);
+  const over = s.page.locator(`section[aria-label="${s.t("versions.over")}: default"] table`).last();
+  const heads = await over.locator("thead th.num").allTextContents(), newest = await numbers(over, 0);
   await s.is("devices of the newest moment", newest.reduce((a, b) => a + b, 0), total);
   await s.is("devices of 2.0.0 at the newest moment", newest[heads.indexOf("2.0.0")], now);
   await s.see("statistics-many");

@@ -6,19 +6,24 @@ import { crc32, deflateSync, inflateSync } from "node:zlib";
 
 const from = new URL("../build/test-ui/", import.meta.url).pathname;
 const to = new URL("../docs/console/", import.meta.url).pathname;
+// best says of each picture its language and name, and after how many pixels a long one is cut off.
 const best = {
   "devices.png": ["en", "devices-online-light-1280"],
+  "timeline.png": ["en", "timeline-light-1280"],
   "secure-upgrade.png": ["zh-CN", "secure-upgrade-on-light-1280"],
-  "module.png": ["en", "module-new-wrong-light-1280"],
+  "module.png": ["zh-CN", "module-new-wrong-light-1280"],
   "package-form.png": ["en", "package-new-diff-wrong-light-1280"],
   "package.png": ["zh-CN", "package-new-light-1280"],
   "verify.png": ["en", "verify-light-1280"],
-  "batch-form.png": ["en", "batch-form-light-1280"],
+  "batch-form.png": ["en", "batch-form-many-light-1280", 1250],
   "batch.png": ["en", "batch-partly-failed-light-1280"],
+  "batch-many.png": ["en", "batch-many-partly-failed-light-1280", 1150],
+  "batch-paused.png": ["en", "batch-paused-itself-light-1280", 900],
   "batch-dark.png": ["zh-CN", "batch-partly-failed-dark-1280"],
   "batch-phone.png": ["en", "batch-one-failure-dark-400"],
-  "cancel.png": ["en", "cancel-dynamic-light-1280"],
-  "statistics.png": ["zh-CN", "statistics-dark-1280"],
+  "cancel.png": ["en", "cancel-all-light-1280"],
+  "statistics.png": ["zh-CN", "statistics-many-dark-1280"],
+  "audit.png": ["en", "audit-light-1280", 900],
 };
 
 // pixels reads what chromium writes: 8 bits, RGB or RGBA, not interlaced.
@@ -70,10 +75,11 @@ function chunk(type, data) {
 }
 
 mkdirSync(to, { recursive: true });
-for (const [name, [language, picture]] of Object.entries(best)) {
+for (const [name, [language, picture, most = Infinity]] of Object.entries(best)) {
   const file = readdirSync(join(from, language)).find((f) => f.endsWith(`-${picture}.png`));
   if (!file) throw new Error(`there is no picture ${picture} in ${language}: run make test-ui first`);
-  const small = fewer(pixels(readFileSync(join(from, language, file))));
+  const whole = pixels(readFileSync(join(from, language, file)));
+  const small = fewer({ ...whole, height: Math.min(whole.height, most) });
   writeFileSync(join(to, name), small);
   console.log(`${name}: ${small.length} bytes`);
 }

@@ -12,6 +12,8 @@ const (
 	seedSize = 12
 	// seedTries is how many places of the same seed are compared.
 	seedTries = 12
+	// manyPlaces are those of an image of 200 MB and more.
+	manyPlaces = 25 << 20
 )
 
 // seeds is the index of an old image by seeds. Sizes above 2 GiB are no
@@ -41,8 +43,15 @@ func seedStep(oldSize int64) int {
 	return step
 }
 
-// seedBits is the size of the table for so many places.
-func seedBits(places int64) int { return max(10, bits.Len64(uint64(places))-1) }
+// seedBits is the size of the table for so many places: large ones share it more, so
+// that index and images together stay below three times the image.
+func seedBits(places int64) int {
+	n := bits.Len64(uint64(places)) - 1
+	if places > manyPlaces {
+		n--
+	}
+	return max(10, n)
+}
 
 // seedsMemory is what an index takes, in bytes.
 func seedsMemory(oldSize int64) int64 {

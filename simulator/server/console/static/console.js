@@ -103,6 +103,12 @@
     const lines = { stroke: color("--line"), width: 1 };
     const axis = { stroke: color("--quiet"), grid: lines, ticks: lines };
     const times = clock(c.Zone);
+    // The newest figures hold until now; else they would be a step of no width, and a single moment nothing at all.
+    const last = c.Seconds.length - 1;
+    if (last >= 0) {
+      c.Seconds.push(Math.max(Math.ceil(Date.now() / 1e3), c.Seconds[last] + 60));
+      for (const l of c.Lines) l.Devices.push(l.Devices[last]);
+    }
     const sums = [];
     c.Lines.forEach((l, i) => sums.push(l.Devices.map((n, at) => n + (i ? sums[i - 1][at] : 0))));
     const drawn = c.Lines.map((l, i) => ({ ...l, sum: sums[i] })).reverse();

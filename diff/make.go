@@ -130,7 +130,7 @@ type trial struct {
 // trials has the largest index first, so that what comes after it finds room there.
 func (m *maker) trials() []trial {
 	if !m.Best {
-		return []trial{{false, classic, false}}
+		return []trial{{false, quick, false}}
 	}
 	return []trial{{m.suffixes(int64(len(m.old))), plain, true}, {false, calm, false}}
 }

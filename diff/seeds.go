@@ -11,7 +11,7 @@ import (
 const (
 	seedSize = 12
 	// seedTries is how many places of the same seed are compared.
-	seedTries = 12
+	seedTries = 20
 	// manyPlaces are those of an image of 200 MB and more.
 	manyPlaces = 25 << 20
 )

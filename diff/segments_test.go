@@ -54,7 +54,7 @@ func TestSegmentsOfZeros(t *testing.T) {
 	new := bytes.Join([][]byte{noise, noise[:1000], make([]byte, 8<<20), noise}, nil)
 	for _, segment := range []int{len(new), 1 << 20} {
 		s := search{old: old, new: new, segment: segment, workers: 2, tick: func(int) {}}
-		cs, _, err := s.greedy(context.Background(), newSeeds(old, func() bool { return false }), classic, false)
+		cs, _, err := s.greedy(context.Background(), newSeeds(old, func() bool { return false }), quick, false)
 		if err != nil {
 			t.Fatal(err)
 		}

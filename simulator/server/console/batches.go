@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -62,7 +63,8 @@ type taskRow struct {
 	simulator.Task
 	Cause simulator.Cause
 	Start simulator.Stamp // of its batch, where that is known
-	Kind  string          // of a failure
+	Kind  string          // of a failure: a cancellation is none
+	Batch string          // what its batch is, where that is not said above
 }
 
 func (v *visit) taskRows(tasks []simulator.Task, start simulator.Stamp) ([]taskRow, error) {
@@ -73,7 +75,7 @@ func (v *visit) taskRows(tasks []simulator.Task, start simulator.Stamp) ([]taskR
 	rows := make([]taskRow, len(tasks))
 	for i := range tasks {
 		rows[i] = taskRow{Task: tasks[i], Cause: causes[i], Start: start}
-		if tasks[i].Reason != "" {
+		if tasks[i].Reason != "" && tasks[i].Status != simulator.Canceled {
 			rows[i].Kind = failureKind(tasks[i].Step, tasks[i].Reason)
 		}
 	}
@@ -122,7 +124,7 @@ func (v *visit) failures(j *simulator.Job) ([]failureRow, error) {
 		q.Set("status", string(simulator.Failed))
 		q.Set("step", strconv.Itoa(f.Step))
 		q.Set("reason", f.Reason)
-		rows[i] = failureRow{f, failureKind(f.Step, f.Reason), v.r.URL.Path + "?" + q.Encode() + "#devices"}
+		rows[i] = failureRow{f, failureKind(f.Step, f.Reason), v.path() + "?" + q.Encode() + "#devices"}
 	}
 	return rows, nil
 }
@@ -195,7 +197,12 @@ func (v *visit) batchWith(change *form) error {
 			d["GroupName"] = g.Name
 		}
 	}
-	return v.pageTitled("batch", p.Name+" "+p.Version, d)
+	if j.Status.Over() && j.Counts.Canceled > 0 {
+		if d["CanceledBy"], err = v.canceledBy(&j); err != nil {
+			return err
+		}
+	}
+	return v.pageTitled("batch", v.heading(&j, &p)+" · "+cmp.Or(j.Desc, j.ID), d)
 }
 
 // changeRate sets the push rate and the timeout of a batch that is not over (P34, P37).
@@ -229,7 +236,7 @@ func (v *visit) changeRate() error {
 			return err
 		}
 	}
-	v.status = http.StatusUnprocessableEntity
+	v.status, v.at = http.StatusUnprocessableEntity, link("batches", j.ID)
 	return v.batchWith(f)
 }
 
@@ -242,8 +249,9 @@ func (v *visit) cancelPage() error {
 	if err != nil {
 		return err
 	}
-	return v.page("cancel", "cancel.title", map[string]any{
-		"Job": &j, "Package": &p, "Form": v.blank("What", "default"), "Dynamic": j.Selection == simulator.Dynamic, "Scheduled": j.Status == simulator.JobPlanned, "States": statesOf(j.Counts),
+	heading := v.heading(&j, &p)
+	return v.pageTitled("cancel", v.t("cancel.title")+" · "+heading, map[string]any{
+		"Heading": heading, "Job": &j, "Package": &p, "Form": v.blank("What", "default"), "Dynamic": j.Selection == simulator.Dynamic, "Scheduled": j.Status == simulator.JobPlanned, "States": statesOf(j.Counts),
 	})
 }
 
@@ -271,7 +279,7 @@ func (v *visit) cancel() error {
 		})
 	}
 	if err != nil {
-		return err
+		return v.stay(err, link("batches", j.ID), v.batchPage)
 	}
 	v.say("cancel.done")
 	return v.to(link("batches", j.ID))

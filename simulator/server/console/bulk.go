@@ -73,7 +73,7 @@ func (v *visit) retry() error {
 		return err
 	})
 	if err != nil {
-		return err
+		return v.stay(err, link("batches", j.ID), v.batchPage)
 	}
 	v.sayBulk("retry", done, left)
 	return v.to(link("batches", j.ID))
@@ -97,7 +97,7 @@ func (v *visit) confirm() error {
 		return err
 	})
 	if err != nil {
-		return err
+		return v.stay(err, link("batches", j.ID), v.batchPage)
 	}
 	v.sayBulk("confirm", done, left)
 	return v.to(link("batches", j.ID))

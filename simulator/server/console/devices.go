@@ -227,6 +227,9 @@ func (v *visit) devicePage() error {
 	if err != nil {
 		return err
 	}
+	if err := v.nameBatches(rows); err != nil {
+		return err
+	}
 	var groups []simulator.Group
 	if d.More != nil {
 		for _, id := range d.More.Groups {
@@ -252,7 +255,7 @@ func (v *visit) disableDevice() error {
 		action = "DisableThing"
 	}
 	if _, err := change[simulator.Device](v, action, "DeviceName="+name, cmd); err != nil {
-		return err
+		return v.stay(err, link("devices", product, name), v.devicePage)
 	}
 	v.say("saved")
 	return v.to(link("devices", product, name))
@@ -261,7 +264,7 @@ func (v *visit) disableDevice() error {
 func (v *visit) deleteDevice() error {
 	product, name := v.r.PathValue("product"), v.r.PathValue("name")
 	if _, err := change[simulator.Device](v, "DeleteDevice", "DeviceName="+name, simulator.DeleteDevice{Product: product, Name: name}); err != nil {
-		return err
+		return v.stay(err, link("devices", product, name), v.devicePage)
 	}
 	v.say("deleted", "name", name)
 	return v.to(link("devices") + "?product=" + product)

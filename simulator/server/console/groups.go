@@ -99,7 +99,7 @@ func (v *visit) deleteGroup() error {
 	id := v.r.PathValue("group")
 	g, err := change[simulator.Group](v, "DeleteDeviceGroup", "GroupId="+id, simulator.DeleteGroup{Group: id})
 	if err != nil {
-		return err
+		return v.stay(err, link("groups", id), v.groupPage)
 	}
 	v.say("deleted", "name", g.Name)
 	return v.to(link("groups"))

@@ -85,7 +85,7 @@ func (v *visit) changeModule() error {
 func (v *visit) deleteModule() error {
 	product, name := v.r.PathValue("product"), v.r.PathValue("name")
 	if _, err := change[simulator.Module](v, "DeleteOTAModule", "ModuleName="+name, simulator.DeleteModule{Product: product, Name: name}); err != nil {
-		return err
+		return v.stay(err, link("modules", product, name), v.editModule)
 	}
 	v.say("deleted", "name", name)
 	return v.to(link("modules") + "?product=" + product)

@@ -99,7 +99,7 @@ func (v *visit) deletePackage() error {
 	id := v.r.PathValue("package")
 	p, err := change[simulator.Package](v, "DeleteOTAFirmware", "FirmwareId="+id, simulator.DeletePackage{Package: id})
 	if err != nil {
-		return err
+		return v.stay(err, link("packages", id), v.packagePage)
 	}
 	v.say("deleted", "name", p.Name)
 	return v.to(link("ota"))

@@ -18,10 +18,11 @@ type view struct {
 	User, Role       string
 	Theme            string
 	Operator, Admin  bool
-	Flash            string
+	Flash, Alert     string
 	Languages        []languageLink
 	Zone             string
 	Here             string         // to come back to
+	Shown            string         // the page's address, when it is not the browser's
 	News             int64          // when the page was made
 	Live             bool           // it follows the news; the page of a batch has its own
 	D                map[string]any // the page's own
@@ -41,9 +42,9 @@ func (v *visit) page(name, title string, data map[string]any) error {
 
 func (v *visit) pageTitled(name, title string, data map[string]any) error {
 	p := &view{
-		Title: title, Page: name, Nav: navOf(v.r.URL.Path), User: v.user, Role: v.role.String(), Theme: themeOf(v.r),
+		Title: title, Page: name, Nav: navOf(v.path()), User: v.user, Role: v.role.String(), Theme: themeOf(v.r),
 		Operator: v.role >= Operator, Admin: v.role >= Admin, Zone: v.zoneName(), D: data, v: v, News: v.made, Live: slices.Contains(livePages(), name),
-		Flash: v.sessions.PopString(v.r.Context(), keyFlash),
+		Flash: v.sessions.PopString(v.r.Context(), keyFlash), Alert: v.alert, Here: v.at, Shown: v.at,
 	}
 	if v.r.Method == http.MethodGet {
 		p.Here = v.r.URL.RequestURI()
@@ -51,7 +52,7 @@ func (v *visit) pageTitled(name, title string, data map[string]any) error {
 	for _, l := range languages() {
 		q := v.r.URL.Query()
 		q.Set("lang", string(l))
-		p.Languages = append(p.Languages, languageLink{v.pages.words(l).text("language"), string(l), v.r.URL.Path + "?" + q.Encode(), l == v.lang})
+		p.Languages = append(p.Languages, languageLink{v.pages.words(l).text("language"), string(l), v.path() + "?" + q.Encode(), l == v.lang})
 	}
 	b, err := v.pages.render(v.lang, name, p)
 	if err != nil {
@@ -193,5 +194,5 @@ func (v *visit) with(name, value string) string {
 	if value == "" {
 		q.Del(name)
 	}
-	return v.r.URL.Path + "?" + q.Encode()
+	return v.path() + "?" + q.Encode()
 }

@@ -56,10 +56,10 @@ func (v *visit) makePatch() error {
 		return err
 	}
 	if !patchable(&to) || !patchable(&from) || from.Product != to.Product || from.Module != to.Module || from.Version == to.Version {
-		return trouble(http.StatusUnprocessableEntity, "patch.cannot")
+		return v.stay(trouble(http.StatusUnprocessableEntity, "patch.cannot"), link("packages", to.ID), v.packagePage)
 	}
 	if !v.patching.TryLock() { // one at a time: it takes memory and both processors
-		return trouble(http.StatusServiceUnavailable, "patch.busy")
+		return v.stay(trouble(http.StatusServiceUnavailable, "patch.busy"), link("packages", to.ID), v.packagePage)
 	}
 	defer v.patching.Unlock()
 	file, err := v.patch(v.r.Context(), &from, &to)
@@ -72,7 +72,7 @@ func (v *visit) makePatch() error {
 	}
 	made, err := change[simulator.Package](v, "CreateOTAFirmware", "FirmwareName="+cmd.Name+" from="+from.ID+" to="+to.ID, cmd)
 	if err != nil {
-		return err
+		return v.stay(err, link("packages", to.ID), v.packagePage)
 	}
 	v.say("patch.made", "size", sizeText(made.Size()), "whole", sizeText(to.Size()))
 	return v.to(link("packages", made.ID))

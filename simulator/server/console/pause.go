@@ -40,13 +40,18 @@ func (v *visit) pauseForm(j *simulator.Job, f *form) error {
 	if j.Pause.On() {
 		title = "resume.title"
 	}
-	return v.pageTitled("pause", v.t(title), map[string]any{"Job": j, "Form": f, "States": statesOf(j.Counts)})
+	p, err := look[simulator.Package](v, simulator.FindPackage{Package: j.Package})
+	if err != nil {
+		return err
+	}
+	heading := v.heading(j, &p)
+	return v.pageTitled("pause", v.t(title)+" · "+heading, map[string]any{"Heading": heading, "Job": j, "Form": f, "States": statesOf(j.Counts)})
 }
 
 func (v *visit) pause() error {
 	id := v.r.PathValue("batch")
 	if _, err := change[simulator.Job](v, "PauseOTAJob", "JobId="+id, simulator.PauseJob{Job: id}); err != nil {
-		return err
+		return v.stay(err, link("batches", id), v.batchPage)
 	}
 	v.say("pause.done")
 	return v.to(link("batches", id))
@@ -55,7 +60,7 @@ func (v *visit) pause() error {
 func (v *visit) resume() error {
 	id := v.r.PathValue("batch")
 	if _, err := change[simulator.Job](v, "ResumeOTAJob", "JobId="+id, simulator.ResumeJob{Job: id}); err != nil {
-		return err
+		return v.stay(err, link("batches", id), v.batchPage)
 	}
 	v.say("resume.done")
 	return v.to(link("batches", id))
@@ -82,6 +87,6 @@ func (v *visit) changeStop() error {
 	if err != nil {
 		return err
 	}
-	v.status = http.StatusUnprocessableEntity
+	v.status, v.at = http.StatusUnprocessableEntity, link("batches", id, "pause")
 	return v.pauseForm(&j, f)
 }

@@ -1,7 +1,9 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/leapslot/ota/simulator"
@@ -144,7 +146,7 @@ func (v *visit) setRules() error {
 func (v *visit) deleteProduct() error {
 	key := v.r.PathValue("product")
 	if _, err := change[simulator.Product](v, "DeleteProduct", "ProductKey="+key, simulator.DeleteProduct{Product: key}); err != nil {
-		return err
+		return v.stay(err, link("products", key), v.productPage)
 	}
 	v.say("deleted", "name", key)
 	return v.to(link("products"))
@@ -186,7 +188,7 @@ func (v *visit) chosen() (string, []simulator.Product, error) {
 	}
 	key := v.r.URL.Query().Get("product")
 	if key == "" && len(products) > 0 {
-		key = products[0].Key
+		key = slices.MaxFunc(products, func(a, b simulator.Product) int { return cmp.Compare(a.Created, b.Created) }).Key
 	}
 	return key, products, nil
 }

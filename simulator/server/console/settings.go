@@ -99,7 +99,7 @@ func (v *visit) removeKey() error {
 	}
 	k, err := v.Store.FindKey(v.r.Context(), f.text("ID"))
 	if errors.Is(err, store.ErrNoKey) || err == nil && k.Account != v.account {
-		return trouble(http.StatusNotFound, "key.none")
+		return v.stay(trouble(http.StatusNotFound, "key.none"), link("settings"), v.settingsPage)
 	}
 	if err != nil {
 		return err
@@ -145,13 +145,13 @@ func (v *visit) removeUser() error {
 	}
 	u, err := v.Store.FindUser(v.r.Context(), f.text("User"))
 	if errors.Is(err, store.ErrNoUser) || err == nil && !v.own(u) {
-		return trouble(http.StatusNotFound, "user.none")
+		return v.stay(trouble(http.StatusNotFound, "user.none"), link("settings"), v.settingsPage)
 	}
 	if err != nil {
 		return err
 	}
 	if u.Name == v.user {
-		return trouble(http.StatusUnprocessableEntity, "user.self")
+		return v.stay(trouble(http.StatusUnprocessableEntity, "user.self"), link("settings"), v.settingsPage)
 	}
 	if err := v.Store.RemoveUser(v.named(), u.Name, simulator.At(v.Now())); err != nil {
 		return err

@@ -1,11 +1,13 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,8 @@ type visit struct {
 	user    string
 	role    Role
 	status  int    // of the page; 0 is 200
+	at      string // of the page, when it is not the request's; see path
+	alert   string // what was refused, above the page
 	made    int64  // News when the visit began
 	account string // whose objects are reached: never empty when somebody is signed in
 }
@@ -95,12 +99,15 @@ func (v *visit) product(key string) (simulator.Product, error) {
 	return p, err
 }
 
-// products lists all products of the account.
+// products lists all products of the account, by their names.
 func (v *visit) products() ([]simulator.Product, error) {
 	list, _, err := v.Store.Products(v.r.Context(), v.account, store.Page{Number: 1, Size: maxProducts})
 	for i := range list {
 		list[i].SigningKey, list[i].Secret = nil, ""
 	}
+	slices.SortFunc(list, func(a, b simulator.Product) int {
+		return cmp.Or(strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.Key, b.Key))
+	})
 	return list, err
 }
 

@@ -24,7 +24,7 @@
     if (document.hidden || busy) return later(1500);
     busy = true;
     try {
-      const doc = await fetched(location.href);
+      const doc = await fetched(document.querySelector("main").dataset.here || location.href);
       for (const old of $$("[data-live]")) {
         const fresh = doc.getElementById(old.id);
         const marked = getSelection();

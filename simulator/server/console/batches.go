@@ -198,7 +198,7 @@ func (v *visit) batchWith(change *form) error {
 		}
 	}
 	if j.Status.Over() && j.Counts.Canceled > 0 {
-		if d["CanceledBy"], err = v.canceledBy(&j); err != nil {
+		if d["EndedBy"], err = v.endedBy(&j); err != nil {
 			return err
 		}
 	}

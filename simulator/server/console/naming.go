@@ -38,18 +38,16 @@ func (v *visit) nameBatches(rows []taskRow) error {
 	return nil
 }
 
-// maxCancels is the most lines of the audit log in which who cancelled a batch is looked for.
-const maxCancels = 100
-
-// canceledBy is who cancelled a batch's tasks last, for those who may see the audit log;
-// it is empty when that is not known.
-func (v *visit) canceledBy(j *simulator.Job) (string, error) {
+// endedBy is who ended a batch by cancelling tasks of it, for those who may see the audit
+// log. It is empty when that is not known, and when the batch has ended otherwise: tasks
+// are cancelled for other reasons too, and a batch may go on after some of them were.
+func (v *visit) endedBy(j *simulator.Job) (string, error) {
 	if v.role < Admin {
 		return "", nil
 	}
-	for _, action := range []string{"CancelOTATaskByJob", "CancelOTAStrategyByJob"} {
-		f := store.AuditFilter{Account: v.account, Action: action, From: j.Created}
-		list, _, err := v.Store.Audit(v.r.Context(), f, store.Page{Number: 1, Size: maxCancels})
+	for _, action := range []string{"CancelOTATaskByJob", "CancelOTAStrategyByJob", "CancelOTATaskByDevice"} {
+		f := store.AuditFilter{Account: v.account, Action: action, From: j.Ended, Until: j.Ended + 1}
+		list, _, err := v.Store.Audit(v.r.Context(), f, store.Page{Number: 1, Size: maxAtOnce})
 		if err != nil {
 			return "", err
 		}
@@ -62,3 +60,6 @@ func (v *visit) canceledBy(j *simulator.Job) (string, error) {
 	}
 	return "", nil
 }
+
+// maxAtOnce is the most lines that the audit log is taken to have of one millisecond.
+const maxAtOnce = 100

@@ -66,10 +66,10 @@ func TestCancelledIsNoFailure(t *testing.T) {
 		lang, want string
 		not        string
 	}{
-		{operator, "en", "completed · 2 cancelled", "by operator-acme"}, {admin, "en", "completed · 2 cancelled, by operator-acme", "canceled"},
-		{admin, "zh-CN", "已取消 2 台，操作者：operator-acme", "canceled"},
+		{operator, "en", "completed · 2 cancelled", "by operator-acme"}, {admin, "en", "completed · 2 cancelled · ended by operator-acme", "canceled"},
+		{admin, "zh-CN", "已取消 2 台 · 由 operator-acme 终止", "canceled"},
 	} {
-		if a := tc.b.get("batches/" + job.ID + "?lang=" + tc.lang); !a.says(tc.want) || a.says(tc.not) {
+		if a := tc.b.get("batches/" + job.ID + "?lang=" + tc.lang); !a.says(tc.want) || a.says(tc.not) || !a.says("66.7 %") || a.says(" 0.0 %") {
 			t.Errorf("the batch in %s has no %q, or has %q: %s", tc.lang, tc.want, tc.not, a.text())
 		}
 	}
@@ -115,6 +115,9 @@ func TestRolesOfKeysAreWords(t *testing.T) {
 	b.post("settings/keys", "ID", "ci", "Role", "read-only")
 	b.post("settings/keys", "ID", "boss", "Role", "admin")
 	for lang, want := range map[string][]string{"en": {"Read-only", "Administrator"}, "zh-CN": {"只读", "管理员"}} {
+		if a := b.get("settings?lang=" + lang); a.says("not in this list") != (lang == "en") {
+			t.Errorf("the keys in %s, of the one that is not listed: %s", lang, a.text())
+		}
 		for _, word := range want {
 			if a := b.get("settings?lang=" + lang); !strings.Contains(a.body, "<td>"+word+"</td>") {
 				t.Errorf("the keys in %s have no role %q: %s", lang, word, a.text())

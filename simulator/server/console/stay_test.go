@@ -9,7 +9,8 @@ import (
 )
 
 // TestRefusedButtonsStay: what a button on a page is refused for stands on that page, in
-// both languages, and its links lead where they did. What is gone is an error's page.
+// both languages, and its links lead where they did. What is gone is an error's page, which
+// leads to the others of its kind.
 func TestRefusedButtonsStay(t *testing.T) {
 	w := serve(t)
 	x := w.things("acme", 2)
@@ -58,8 +59,9 @@ func TestRefusedButtonsStay(t *testing.T) {
 	}
 	gone := "devices/" + key + "/lamp-000001"
 	b.must(b.post(gone + "/delete"))
-	for _, button := range []string{gone + "/delete", "packages/none/delete", "groups/none/delete", "products/none/delete", "modules/" + key + "/none/delete"} {
-		if a := b.post(button); a.status != http.StatusNotFound || heading(a) != "This did not work" || strings.Contains(a.body, "data-here") {
+	lists := []string{"devices", "ota", "groups", "products", "ota"}
+	for i, button := range []string{gone + "/delete", "packages/none/delete", "groups/none/delete", "products/none/delete", "modules/" + key + "/none/delete"} {
+		if a := b.post(button); a.status != http.StatusNotFound || heading(a) != "This did not work" || strings.Contains(a.body, "data-here") || !strings.Contains(a.body, `<p><a href="/console/`+lists[i]+`">`) {
 			t.Errorf("%s, which is gone: %d %s", button, a.status, a.text())
 		}
 	}

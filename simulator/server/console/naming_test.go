@@ -34,7 +34,7 @@ func TestBatchesAreToldApart(t *testing.T) {
 	b.get("?lang=en")
 	for _, page := range []string{"cancel", "pause"} {
 		a := b.get("batches/" + one.ID + "/" + page)
-		if !a.says("Static batch · fw-acme 2.0") || !a.says("1 devices") || !strings.Contains(title(a), "fw-acme 2.0") {
+		if !a.says("Static batch · fw-acme 2.0") || !a.says("2.0 · "+map[string]string{"cancel": "targeted · 1 device", "pause": "1 device"}[page]) || a.says("1 devices") || !strings.Contains(title(a), "fw-acme 2.0") {
 			t.Errorf("%s, titled %q: %s", page, title(a), a.text())
 		}
 	}

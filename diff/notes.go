@@ -6,18 +6,34 @@ const (
 	noteDrop  = 12  // how much what differs may lead there
 	// notePer bytes of new have one note at most. Images have a third of that.
 	notePer  = 32
-	noteSize = 24      // bytes
+	noteSize = 12      // bytes
 	noteFree = 1 << 16 // bytes of new that may be full of them
 )
 
 // lanesMemory is what the notes on an image take, with what they grow by.
 func lanesMemory(newSize int64) int64 { return newSize / notePer * noteSize * 5 / 4 }
 
+// note is where a lane begins: the place behind the beginning of its segment, and the
+// lane's shift in two halves. There are millions of them beside a large index.
+type note struct {
+	from, low uint32
+	high      int32
+}
+
+func newNote(from, shift int) note {
+	return note{uint32(from), uint32(shift), int32(int64(shift) >> 32)}
+}
+
+// lane gives the lane of a note of the segment that begins there.
+func (n note) lane(segment int) candidate {
+	return candidate{from: segment + int(n.from), shift: int(int64(n.high)<<32 | int64(n.low))}
+}
+
 // notes are the lanes of the matches that a search came across, taken or not.
 type notes struct {
 	old, new []byte
 	from     int // no lane begins before
-	found    []candidate
+	found    []note
 	last     [8]candidate // the latest, hold being the end of the match
 	turn     int
 }
@@ -36,7 +52,7 @@ func (n *notes) add(at, shift, length int) {
 	if len(n.found)*notePer > at-n.from+noteFree {
 		return
 	}
-	n.found = append(n.found, candidate{from: n.begin(at, shift), shift: shift})
+	n.found = append(n.found, newNote(n.begin(at, shift)-n.from, shift))
 }
 
 // begin gives where a lane is worth being open: before its match too, as long

@@ -2,6 +2,7 @@ package diff
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 )
@@ -22,22 +23,25 @@ type search struct {
 
 // greedy gives covers in the way of an aligner and, when they are asked for, the
 // lanes that it came across in each segment.
-func (s *search) greedy(ctx context.Context, m matcher, t tuning, wantLanes bool) (found []cover, lanes [][]candidate, err error) {
-	parts, lanes := make([][]cover, s.count()), make([][]candidate, s.count())
-	err = s.each(ctx, func(i, from, to int, step func(int) bool) {
+func (s *search) greedy(ctx context.Context, m matcher, t tuning, wantLanes bool) (found []cover, lanes [][]note, err error) {
+	parts, lanes := make([][]cover, s.count()), make([][]note, s.count())
+	err = s.each(ctx, func(r *scratch, i, from, to int, step func(int) bool) {
 		// It begins as if the image had not moved. What does not belong
 		// together (the shift of one place and the bytes of another)
 		// made a patch of an image with long runs of zeros ten times as large.
 		at := min(from, len(s.old))
 		a := aligner{tuning: t, seeds: m, old: s.old, new: s.new[:to], scan: from, newEnd: from, oldEnd: at, shift: at - from}
 		if wantLanes {
-			a.notes = &notes{old: s.old, new: s.new, from: from}
+			a.notes = &notes{old: s.old, new: s.new, from: from, found: r.notes[:0]}
 		}
+		r.covers = r.covers[:0]
 		for c, ok := a.next(step); ok; c, ok = a.next(step) {
-			parts[i] = append(parts[i], c)
+			r.covers = append(r.covers, c)
 		}
+		parts[i] = slices.Clone(r.covers)
 		if wantLanes {
-			lanes[i] = a.notes.found
+			r.notes = a.notes.found
+			lanes[i] = slices.Clone(r.notes)
 		}
 	})
 	if err != nil {
@@ -48,14 +52,18 @@ func (s *search) greedy(ctx context.Context, m matcher, t tuning, wantLanes bool
 
 // cheapest gives covers chosen by their cost, from lanes and other covers. What
 // bytes cost is learnt from the latter.
-func (s *search) cheapest(ctx context.Context, others []cover, lanes [][]candidate) ([]cover, error) {
+func (s *search) cheapest(ctx context.Context, others []cover, lanes [][]note) ([]cover, error) {
 	known := learn(s.old, s.new, others)
 	parts := make([][]cover, s.count())
-	err := s.each(ctx, func(i, from, to int, step func(int) bool) {
-		cands := append(lanes[i], lanesOf(others, from, to)...)
-		slices.SortFunc(cands, byPlace)
+	err := s.each(ctx, func(r *scratch, i, from, to int, step func(int) bool) {
+		r.lanes = r.lanes[:0]
+		for _, n := range lanes[i] {
+			r.lanes = append(r.lanes, n.lane(from))
+		}
+		r.lanes = append(r.lanes, lanesOf(others, from, to)...)
+		slices.SortFunc(r.lanes, byPlace)
 		p := pathfinder{models: known, old: s.old, new: s.new[:to]}
-		parts[i] = p.find(from, cands, step)
+		parts[i] = p.find(from, r.lanes, step)
 		lanes[i] = nil
 	})
 	if err != nil {
@@ -76,9 +84,18 @@ func lanesOf(covers []cover, from, to int) (lanes []candidate) {
 
 func (s *search) count() int { return (len(s.new) + s.segment - 1) / s.segment }
 
+// scratch is what a goroutine uses again for each of its segments: slices that grow
+// anew would leave several times their size behind.
+type scratch struct {
+	covers []cover
+	notes  []note
+	lanes  []candidate
+}
+
 // each does the segments. step is to be called now and then with the place
-// reached, and says whether to stop.
-func (s *search) each(ctx context.Context, do func(i, from, to int, step func(at int) bool)) error {
+// reached, and says whether to stop. It collects what the index and the segments leave
+// behind: beside an index of several times the image the collector would not come.
+func (s *search) each(ctx context.Context, do func(r *scratch, i, from, to int, step func(at int) bool)) error {
 	jobs := make(chan int)
 	var mu sync.Mutex // guards done, and tick is not called twice at a time
 	done := 0
@@ -87,6 +104,7 @@ func (s *search) each(ctx context.Context, do func(i, from, to int, step func(at
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
+			var r scratch
 			for i := range jobs {
 				from := i * s.segment
 				to := min(len(s.new), from+s.segment)
@@ -99,7 +117,8 @@ func (s *search) each(ctx context.Context, do func(i, from, to int, step func(at
 					last = at
 					return ctx.Err() != nil
 				}
-				do(i, from, to, step)
+				runtime.GC()
+				do(&r, i, from, to, step)
 				step(to)
 			}
 		}()
@@ -109,13 +128,18 @@ func (s *search) each(ctx context.Context, do func(i, from, to int, step func(at
 	}
 	close(jobs)
 	wg.Wait()
+	runtime.GC()
 	return ctx.Err()
 }
 
 // join puts the covers of segments in a row; carry lets the alignment at the end
 // of each go on into the next.
 func (s *search) join(parts [][]cover, carry bool) []cover {
-	var j joiner
+	n := 0
+	for _, part := range parts {
+		n += len(part)
+	}
+	j := joiner{make([]cover, 0, n)}
 	for _, part := range parts {
 		for i, c := range part {
 			j.add(c, s.old, s.new, carry && i == 0)

@@ -89,7 +89,7 @@ async function batch(s, pack) {
   await s.see("nojs-batch-form");
   await s.button("batch.make").click();
   await s.page.waitForURL(/\/console\/batches\//);
-  await s.until(s.page.locator("#live-states").getByText(s.t("job.COMPLETED"), { exact: true }), "the end of the batch without JavaScript");
+  await s.until(s.page.locator("#live-states .pill", { hasText: s.t("job.COMPLETED") }), "the end of the batch without JavaScript");
   await s.tasks(s.id(), { SUCCEEDED: 2, FAILED: 0 });
   await s.see("nojs-batch");
 }

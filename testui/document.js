@@ -119,7 +119,7 @@ export async function batch(s, id, fill, picture) {
 
 // state waits until the page, which is live, says how the batch is.
 export async function state(s, key) {
-  await s.live(s.page.locator("#live-states").getByText(s.t(key), { exact: true }), s.t(key));
+  await s.live(s.page.locator("#live-states .pill", { hasText: s.t(key) }), s.t(key));
 }
 
 export async function goodBatch(s, id) {

@@ -174,7 +174,7 @@ export async function cloneAndRest(s, w) {
   await s.button("batch.make").click();
   await s.page.waitForURL(/\/console\/batches\//);
   const job = s.id();
-  await s.live(s.page.locator("#live-states").getByText(s.t("job.IN_PROGRESS"), { exact: true }), "the progress");
+  await s.live(s.page.locator("#live-states .pill", { hasText: s.t("job.IN_PROGRESS") }), "the progress");
   await s.is("devices that wait for the rate", (await s.cloud.count(job, "QUEUED")) > 10, true);
   await s.see("batch-slow");
   await pauseAndResume(s, job);

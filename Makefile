@@ -76,6 +76,8 @@ test:
 # not on the way of an image's bytes is compiled without inlining. Everything is in
 # otad-full-linux-armv7, and in the other builds.
 SMALL := -tags otad_small,nethttpomithttp2 $(foreach p,fmt strconv time net/url net/textproto mime/multipart net/http net crypto/tls crypto/x509 encoding/json encoding/asn1 math/big reflect regexp regexp/syntax log/slog \
+	text/template text/template/parse crypto/x509/pkix net/netip archive/tar os os/exec mime path/filepath strings golang.org/x/net/proxy golang.org/x/net/internal/socks \
+	github.com/pelletier/go-toml/v2/internal/tracker github.com/leapslot/ota/cmd/internal/man \
 	github.com/pelletier/go-toml/v2 github.com/pelletier/go-toml/v2/unstable github.com/spf13/cobra github.com/spf13/pflag \
 	github.com/eclipse/paho.mqtt.golang github.com/eclipse/paho.mqtt.golang/packets github.com/gorilla/websocket \
 	github.com/leapslot/ota github.com/leapslot/ota/agent github.com/leapslot/ota/agent/link github.com/leapslot/ota/agent/fetch \

@@ -17,6 +17,7 @@ func TestF6TelemetryOfOthers(t *testing.T) {
 	b, addr := start(t, c)
 	heard, opt := inbox()
 	cl := dial(t, addr, lamp, opt, func(o *paho.ClientOptions) { o.SetOrderMatters(true) })
+	c.await(t, "online lamp")
 	for i := range rounds {
 		if err := b.Push(lamp, ota.TopicUpgrade, fmt.Appendf(nil, "push %d", i)); err != nil {
 			t.Fatal(err)

@@ -296,7 +296,6 @@ func TestF7MQTTDownloadRate(t *testing.T) {
 	c := open(t, t.TempDir()).run()
 	defer c.stop()
 	c.overMQTT(content, "greedy", "d2")
-	c.anyOrder = true // forty blocks of 128 KiB
 	greedy, d2 := c.connect("greedy"), c.connect("d2")
 	defer greedy.off()
 	defer d2.off()

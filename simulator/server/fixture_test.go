@@ -19,12 +19,11 @@ import (
 // cloud is a whole server on a real directory, with one product.
 type cloud struct {
 	*Server
-	t        *testing.T
-	dir      string
-	product  string
-	cancel   context.CancelFunc
-	ended    chan error
-	anyOrder bool // devices take messages in any order, see dial
+	t       *testing.T
+	dir     string
+	product string
+	cancel  context.CancelFunc
+	ended   chan error
 }
 
 var testKey = openapi.Key{ID: "id", Secret: "secret", Account: "me"}
@@ -128,9 +127,6 @@ func (c *cloud) connect(name string) *device {
 	})
 }
 
-// dial signs a device in that takes messages in the order in which they come. Over a pipe,
-// which holds nothing, a client that acknowledges many of them in order and the broker
-// that acknowledges the client's may wait for each other: anyOrder is for those.
 func (c *cloud) dial(name string, dial func() (net.Conn, error)) *device {
 	c.t.Helper()
 	dev := c.do(simulator.FindDevice{Product: c.product, Name: name}).(simulator.Device)
@@ -142,7 +138,7 @@ func (c *cloud) dial(name string, dial func() (net.Conn, error)) *device {
 	receive := func(_ mqtt.Client, m mqtt.Message) { d.got <- message{m.Topic(), m.Payload()} }
 	o := mqtt.NewClientOptions().AddBroker("tcp://cloud.test:1883").SetProtocolVersion(4).
 		SetClientID(login.ClientID).SetUsername(login.Username).SetPassword(login.Password).
-		SetAutoReconnect(false).SetOrderMatters(!c.anyOrder).SetWriteTimeout(10 * time.Second).SetKeepAlive(10 * time.Minute).
+		SetAutoReconnect(false).SetWriteTimeout(10 * time.Second).SetKeepAlive(10 * time.Minute).
 		SetDefaultPublishHandler(receive).
 		SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return dial() })
 	d.Client = mqtt.NewClient(o)

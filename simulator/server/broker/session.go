@@ -128,23 +128,29 @@ func (s *session) push(m message) error {
 		s.broker.count.dropped.Add(1)
 		return ErrBusy
 	}
-	s.queue = append(s.queue, m)
+	s.enqueue(m)
 	s.bytes += len(m.payload)
+	return nil
+}
+
+// enqueue wakes the writer where there is none. s.mu is held.
+func (s *session) enqueue(m message) {
+	s.queue = append(s.queue, m)
 	if !s.writing {
 		s.writing = true
 		s.writers.Add(1)
 		go s.write()
 	}
-	return nil
 }
 
 // ack answers a message of the device, behind what was pushed before: a device that gets
-// the PUBACK of its last word may rely on having seen every notice from before it. Only
-// when too much is queued the PUBACK goes first.
+// the PUBACK of its last word may rely on having seen every notice from before it. The
+// writer sends it, so that the reader never waits for a device that waits for the reader.
+// Only when too much is queued the reader sends it itself, and reads no more until then.
 func (s *session) ack(id uint16) bool {
 	s.mu.Lock()
-	if s.writing && len(s.queue) < MaxQueued*(1+s.room) {
-		s.queue = append(s.queue, message{ack: id})
+	if len(s.queue) < MaxQueued*(1+s.room) {
+		s.enqueue(message{ack: id})
 		s.mu.Unlock()
 		return true
 	}

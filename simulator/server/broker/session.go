@@ -47,6 +47,7 @@ type session struct {
 	writing bool
 	lastID  uint16
 	writers sync.WaitGroup
+	owed    int // messages that the device has yet to acknowledge
 	room    int // sub-devices that share the queue
 
 	subs map[ota.Device]*sub // guarded by Broker.mu; nil without any
@@ -133,6 +134,13 @@ func (s *session) push(m message) error {
 	return nil
 }
 
+// acked notes that the device has acknowledged a message.
+func (s *session) acked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.owed = max(s.owed-1, 0)
+}
+
 // enqueue wakes the writer where there is none. s.mu is held.
 func (s *session) enqueue(m message) {
 	s.queue = append(s.queue, m)
@@ -206,6 +214,9 @@ func (s *session) next() (message, uint16, bool) {
 	s.queue = s.queue[1:]
 	if m.ack != 0 {
 		return m, 0, true
+	}
+	if m.qos > 0 {
+		s.owed++
 	}
 	s.lastID++
 	if s.lastID == 0 {

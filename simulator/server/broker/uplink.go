@@ -23,6 +23,7 @@ func (s *session) handle(pk *packets.Packet) error {
 	case packets.Publish:
 		ok = s.publish(pk)
 	case packets.Puback:
+		s.acked()
 		s.broker.count.acked.Add(1)
 		ok = true
 	case packets.Pingreq:
